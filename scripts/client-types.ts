@@ -4,12 +4,13 @@ import { z } from "zod";
 import { auditQuery, auditResponse } from "../src/api/admin/audit-route.ts";
 import { figures } from "../src/api/admin/figures-schemas.ts";
 import { freezeResponse } from "../src/api/admin/freeze-routes.ts";
+import { countQuery, listQuery } from "../src/api/admin/key-query.ts";
 import {
   cutOffBody,
+  keyCountsResponse,
   keyListResponse,
   keyResponse,
   keyStatus,
-  listQuery,
   patchBody,
 } from "../src/api/admin/key-schemas.ts";
 import { limitsResponse } from "../src/api/admin/limit-routes.ts";
@@ -59,6 +60,7 @@ const SHARED: Readonly<Record<string, z.ZodType>> = {
 const REQUESTS: Readonly<Record<string, z.ZodType>> = {
   Registration: registerBody,
   KeyFilter: listQuery,
+  CountedKeys: countQuery,
   KeyPatch: patchBody,
   CutOff: cutOffBody,
   LimitOverride: overrideBody,
@@ -76,6 +78,7 @@ const RESPONSES: Readonly<Record<string, z.ZodType>> = {
   Introspection: introspection,
   Key: keyResponse,
   KeyList: keyListResponse,
+  KeyCounts: keyCountsResponse,
   Limits: limitsResponse,
   AppliedOverride: overrideResponse,
   OverrideList: overrideListResponse,

@@ -8,6 +8,7 @@ import { connectChecks } from "../test/support/direct-checks.ts";
 import { newSecret, registerKey } from "../test/support/keys.ts";
 import { startLatchkey } from "../test/support/latchkey.ts";
 import { startRedis } from "../test/support/redis.ts";
+import { SAMPLE_POLICY, sampleRegistry } from "../test/support/sample-registry.ts";
 
 /** A picture of one page. */
 interface Picture {
@@ -18,6 +19,8 @@ interface Picture {
   readonly prepare?: (tested: TestedConsole) => Promise<void>;
   /** Waits until the page shows what the picture is about. */
   readonly ready: (page: Page) => Promise<unknown>;
+  /** Whether the picture ends with the window, to stay small. */
+  readonly isCut?: true;
 }
 
 /** One entry for each page of the console. */
@@ -30,6 +33,42 @@ const PICTURES: readonly Picture[] = [
       // The chart shows how the figures move.
       await page.waitForTimeout(45_000);
     },
+  },
+];
+
+const sample = await sampleRegistry();
+
+/** Pictures of the sample registry, on an instance of its own. */
+const SAMPLE_PICTURES: readonly Picture[] = [
+  {
+    name: "keys",
+    place: "/keys?owner=acme",
+    ready: (page) => page.getByRole("row", { name: "billing-sync" }).waitFor(),
+  },
+  {
+    name: "key",
+    place: `/keys/${sample.keyId}`,
+    ready: (page) =>
+      Promise.all([
+        page.getByText("of one registration").waitFor(),
+        page.getByRole("row", { name: "monthly" }).waitFor(),
+        page.getByRole("img", { name: "Requests by day" }).waitFor(),
+      ]),
+    isCut: true,
+  },
+  {
+    name: "revoke",
+    place: `/keys/${sample.keyId}?`,
+    async ready(page) {
+      await page.getByRole("button", { name: "Revoke all keys of the owner" }).click();
+      await page.getByRole("dialog").getByText("live keys").waitFor();
+    },
+    isCut: true,
+  },
+  {
+    name: "register",
+    place: "/keys/new",
+    ready: (page) => page.getByRole("button", { name: "Register" }).waitFor(),
   },
 ];
 
@@ -66,7 +105,7 @@ const sending = [tested.latchkey, other].map(({ grpc }) => sendChecks(grpc, traf
 try {
   await mkdir(folder, { recursive: true });
   for (const { name, prepare } of PICTURES) if (isWanted(name)) await prepare?.(tested);
-  await Promise.all(LOOKS.map((look) => takeAll(look)));
+  await Promise.all(LOOKS.map((look) => takeAll(look, tested, PICTURES)));
 } finally {
   traffic.abort();
   await Promise.all(sending);
@@ -74,18 +113,31 @@ try {
   await redis.stop();
 }
 
-async function takeAll({ suffix, viewport, colorScheme }: (typeof LOOKS)[number]): Promise<void> {
-  const page = await (await tested.newContext({ viewport, colorScheme })).newPage();
-  const save = (name: string) =>
-    page.screenshot({ path: `${folder}${name}-${suffix}.png`, fullPage: viewport === WIDE });
-  await page.goto(`${tested.origin}/console`);
-  if (isWanted("sign-in")) await save("sign-in");
-  await signIn(page, tested.adminToken);
-  for (const { name, place, ready } of PICTURES) {
+if (SAMPLE_PICTURES.some(({ name }) => isWanted(name))) {
+  const sampled = await startConsole({ env: { DATA_DIR: sample.dataDir }, policy: SAMPLE_POLICY });
+  try {
+    await Promise.all(LOOKS.map((look) => takeAll(look, sampled, SAMPLE_PICTURES)));
+  } finally {
+    await sampled.stop();
+  }
+}
+
+async function takeAll(
+  { suffix, viewport, colorScheme }: (typeof LOOKS)[number],
+  shown: TestedConsole,
+  pictures: readonly Picture[],
+): Promise<void> {
+  const page = await (await shown.newContext({ viewport, colorScheme })).newPage();
+  const save = (name: string, isCut = false) =>
+    page.screenshot({ path: `${folder}${name}-${suffix}.png`, fullPage: viewport === WIDE && !isCut });
+  await page.goto(`${shown.origin}/console`);
+  if (shown === tested && isWanted("sign-in")) await save("sign-in");
+  await signIn(page, shown.adminToken);
+  for (const { name, place, ready, isCut } of pictures) {
     if (!isWanted(name)) continue;
-    await page.goto(`${tested.origin}/console#${place}`);
+    await page.goto(`${shown.origin}/console#${place}`);
     await ready(page);
-    await save(name);
+    await save(name, isCut);
   }
 }
 

@@ -1,5 +1,7 @@
 import { streamedEvents } from "./event-stream.ts";
 import type { DescribedRequest, Explanation } from "./explain-types.ts";
+import type { KeyTotals } from "./key-totals.ts";
+import { sumOf } from "./key-totals.ts";
 import { limitCalls } from "./limit-calls.ts";
 import { allPages } from "./pages.ts";
 import type { Transport } from "./transport.ts";
@@ -9,6 +11,7 @@ import type {
   AuditQuery,
   ConsoleLink,
   ConsoleSession,
+  CountedKeys,
   CutOff,
   Figures,
   FreezeStatus,
@@ -19,6 +22,7 @@ import type {
   IssuedKey,
   JwkSet,
   Key,
+  KeyCounts,
   KeyFilter,
   KeyList,
   KeyPatch,
@@ -112,6 +116,21 @@ function keyCalls({ call, json }: Transport) {
     /** Every key that matches the filter, loaded page by page. */
     async *all(filter: Omit<KeyFilter, "cursor"> = {}): AsyncGenerator<Key> {
       for await (const { keys } of allPages((next) => list({ ...filter, ...next }))) yield* keys;
+    },
+    /** Counts the matching keys of one part of the registry. */
+    count: (filter: CountedKeys = {}) =>
+      json<KeyCounts>({ method: "GET", path: "/api/admin/keys:count", query: filter }),
+    /** Counts all keys that match the filter, part by part: what a revocation of them would affect. */
+    async total(filter: Omit<CountedKeys, "cursor"> = {}): Promise<KeyTotals> {
+      const parts: KeyCounts[] = [];
+      let cursor: string | undefined;
+      do {
+        const query: CountedKeys = cursor === undefined ? filter : { ...filter, cursor };
+        const part = await json<KeyCounts>({ method: "GET", path: "/api/admin/keys:count", query });
+        parts.push(part);
+        cursor = part.next_cursor ?? undefined;
+      } while (cursor !== undefined);
+      return sumOf(parts);
     },
     show: (keyId: string) => json<Key>({ method: "GET", path: keyPath(keyId) }),
     change: (keyId: string, patch: KeyPatch) =>

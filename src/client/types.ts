@@ -50,10 +50,34 @@ export interface KeyFilter {
   readonly owner?: string;
   readonly family?: string;
   readonly status?: KeyStatus;
+  /** The plan that the key was given. */
+  readonly plan?: string;
   readonly name_prefix?: string;
+  /** Is contained in the key id, the name, the owner or the family. Case is ignored. */
+  readonly search?: string;
+  readonly issued_before?: string;
   readonly expiring_before?: string;
+  /** The last use was before this time. A key that was never used counts as used when it was issued. */
+  readonly unused_since?: string;
   readonly cursor?: string;
   readonly limit?: number;
+}
+
+export interface CountedKeys {
+  readonly role?: string;
+  readonly owner?: string;
+  readonly family?: string;
+  readonly status?: KeyStatus;
+  /** The plan that the key was given. */
+  readonly plan?: string;
+  readonly name_prefix?: string;
+  /** Is contained in the key id, the name, the owner or the family. Case is ignored. */
+  readonly search?: string;
+  readonly issued_before?: string;
+  readonly expiring_before?: string;
+  /** The last use was before this time. A key that was never used counts as used when it was issued. */
+  readonly unused_since?: string;
+  readonly cursor?: string;
 }
 
 /** Members that are left out do not change. `metadata: null` removes the metadata. */
@@ -232,6 +256,28 @@ export interface Key {
 /** Continue with `next_cursor` until it is null. A page before that may be short or empty. */
 export interface KeyList {
   readonly keys: readonly Key[];
+  /** The number of records that this call has read. */
+  readonly examined: number;
+  readonly next_cursor: string | null;
+}
+
+/** One part of the registry. Add the counts of all parts, until `next_cursor` is null. */
+export interface KeyCounts {
+  /** The keys of this part that match. */
+  readonly keys: number;
+  /** Keys that Checks accept: active keys, and superseded keys whose overlap is not over. */
+  readonly live: number;
+  readonly by_status: {
+    readonly active: number;
+    readonly superseded: number;
+    readonly disabled: number;
+    readonly revoked: number;
+    readonly expired: number;
+  };
+  /** The newest last use of these keys. */
+  readonly last_used_at: string | null;
+  /** The number of records that this call has read. */
+  readonly examined: number;
   readonly next_cursor: string | null;
 }
 

@@ -1,7 +1,9 @@
 import type { Page } from "./page.ts";
+import { Keys } from "./pages/keys/index.tsx";
 import { Overview } from "./pages/overview/overview.tsx";
 
 /** Every page, in the order of the navigation. */
 export const PAGES: readonly Page[] = [
   { path: "", title: "Overview", shortcut: "o", scopes: ["keys:read"], component: Overview },
+  { path: "keys", title: "Keys", shortcut: "k", scopes: ["keys:read"], component: Keys },
 ];

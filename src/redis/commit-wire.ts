@@ -96,6 +96,7 @@ export function recordToWire(record: KeyRecord, forgetAfterSeconds: number) {
   const restriction = restrictionOf(record);
   return {
     id: record.keyId,
+    family: record.family,
     version: record.version,
     text: encodeRecord(record),
     issuedAt: record.issuedAt,

@@ -24,6 +24,7 @@ const indexesOf = (keys: RegistryKeys) => [
   keys.newest,
   keys.newestUncut,
   keys.cutOffs,
+  keys.byFamily,
 ];
 /** Few enough not to delay Checks. */
 const PORTION = 50;

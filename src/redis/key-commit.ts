@@ -30,6 +30,7 @@ const indexesOf = (keys: RegistryKeys) => [
   keys.overrides,
   keys.overridesByEnd,
   keys.freeze,
+  keys.byFamily,
 ];
 
 export interface CommitOptions {

@@ -8,9 +8,9 @@ import { createEndReader } from "./ends.ts";
 import type { CommitOptions } from "./key-commit.ts";
 import { createKeyWriter } from "./key-commit.ts";
 import { createLegacy } from "./legacy.ts";
+import { familyMembers, indexMembers } from "./listed-keys.ts";
 import type { RegistryKeys } from "./names.ts";
 import { createOverrideReader } from "./overrides.ts";
-import { pairs } from "./replies.ts";
 import { scriptText } from "./script-text.ts";
 import { createRelease } from "./self-service.ts";
 import { snapshot } from "./snapshot.ts";
@@ -57,20 +57,11 @@ function createReads(client: RedisClient): KeyReader & RememberedCallReader & Ke
         throw new Error("a remembered call is damaged");
       return Number(until) > nowSeconds ? { id, bodyDigest, keyId, until: Number(until) } : undefined;
     },
-    async page({ owner, cursor, limit }) {
+    async page({ of, cursor, limit }) {
       if (cursor !== undefined && !/^\d{1,16}$/.test(cursor)) return "cursor_unknown";
-      const index = owner === undefined ? client.keys.byAge : client.keys.byOwner(owner);
-      const range = [
-        "ZRANGEBYSCORE",
-        index,
-        `(${cursor ?? 0}`,
-        "+inf",
-        "WITHSCORES",
-        "LIMIT",
-        0,
-        limit + 1,
-      ] as const;
-      const found = pairs(await client.command(...range));
+      const found = await (of !== undefined && "family" in of
+        ? familyMembers(client, of.family, cursor, limit + 1)
+        : indexMembers(client, of, cursor, limit + 1));
       const kept = found.slice(0, limit);
       const records = await loadAll(
         client,

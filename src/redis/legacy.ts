@@ -22,6 +22,7 @@ const indexesOf = (keys: RegistryKeys) => [
   keys.newestUncut,
   keys.cutOffs,
   keys.freeze,
+  keys.byFamily,
 ];
 /** Few enough not to delay Checks. */
 const PORTION = 50;

@@ -49,6 +49,8 @@ function keyIndexes(own: Own) {
     byAge: own("keys:by_age"),
     /** The same for one owner. */
     byOwner: (owner: string) => own(`keys:by_owner:${owner}`),
+    /** Sorted set, all with the score 0: "<family>:<sequence number of a key, with 16 digits>". */
+    byFamily: own("keys:by_family"),
     /** Sorted set: key id → `exp`. */
     byEnd: own("keys:by_end"),
     /** Sorted set: key id → `exp`, for the keys that a revocation view must know. */

@@ -21,6 +21,7 @@ const indexesOf = (keys: RegistryKeys) => [
   keys.forgotten,
   keys.overrides,
   keys.overridesByEnd,
+  keys.byFamily,
 ];
 /** Redis runs one script at a time for all instances. A batch of this size takes a millisecond or two. */
 const BATCH = 50;
@@ -43,7 +44,7 @@ export function createSweep(
       const batch = Math.min(BATCH, limit - swept);
       const ended = await findEnded(client, beforeSeconds - recordRetentionSeconds, batch);
       const names = [...ended.flatMap((key) => key.names), ...uses.map(keys.key)];
-      const found = { keys: ended.map(({ keyId, text }) => [keyId, text]), uses, cutOffs };
+      const found = { keys: ended.map(({ keyId, text, family }) => [keyId, text, family]), uses, cutOffs };
       const reply = await run(
         [...indexesOf(keys), ...names],
         [beforeSeconds, recordRetentionSeconds, batch, JSON.stringify(found)],
@@ -62,6 +63,8 @@ interface EndedKey {
   readonly keyId: string;
   /** Empty if the record has expired or was lost. */
   readonly text: string;
+  /** Empty if it is not known. */
+  readonly family: string;
   /** In the order of {@link namesOf}. */
   readonly names: readonly string[];
 }
@@ -76,7 +79,8 @@ async function findEnded(
   const stored = await client.commands(keyIds.map((keyId) => ["GET", client.keys.key(keyId)] as const));
   return keyIds.map((keyId, at) => {
     const text = String(stored[at] ?? "");
-    return { keyId, text, names: namesOf(client.keys, decodeLeniently(keyId, text)) };
+    const record = decodeLeniently(keyId, text);
+    return { keyId, text, family: record.family, names: namesOf(client.keys, record) };
   });
 }
 
@@ -84,11 +88,11 @@ async function findEnded(
 function decodeLeniently(
   keyId: string,
   text: string,
-): Pick<KeyRecord, "keyId" | "role" | "owner" | "legacy"> {
+): Pick<KeyRecord, "keyId" | "family" | "role" | "owner" | "legacy"> {
   try {
     return decodeRecord(keyId, text);
   } catch {
-    return { keyId, role: "" };
+    return { keyId, family: "", role: "" };
   }
 }
 

@@ -4,7 +4,7 @@ import { keyHashSecrets } from "../config/secrets.ts";
 import type { Settings } from "../config/settings.ts";
 import { readText } from "../config/text-file.ts";
 import { errorMessage } from "../core/error-message.ts";
-import type { ListDeps } from "../core/keys/key-administration.ts";
+import type { ListDeps } from "../core/keys/key-listing.ts";
 import type { ImportDeps } from "../core/legacy/legacy-import.ts";
 import { createInstanceView } from "../core/revocation/instance-view.ts";
 import { createLegacyForm } from "../legacy/hasher.ts";

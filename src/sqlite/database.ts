@@ -94,6 +94,7 @@ const MIGRATIONS: readonly string[] = [
      counter_id TEXT NOT NULL, charge_id TEXT NOT NULL, until INTEGER NOT NULL, PRIMARY KEY (counter_id, charge_id)
    ) STRICT, WITHOUT ROWID;
    CREATE INDEX IF NOT EXISTS charges_by_until ON charges (until);`,
+  "CREATE INDEX IF NOT EXISTS keys_by_family ON keys (family, seq);",
 ];
 
 export interface Database {

@@ -1,6 +1,13 @@
 import type { DatabaseSync } from "node:sqlite";
 import type { KeyRecord } from "../core/keys/key-record.ts";
-import type { KeyListing, KeyPage, KeyReader, KeyStore, RememberedCallReader } from "../core/keys/ports.ts";
+import type {
+  KeyListing,
+  KeyPage,
+  KeyReader,
+  KeyStore,
+  ListedKeys,
+  RememberedCallReader,
+} from "../core/keys/ports.ts";
 import type { Database } from "./database.ts";
 import { createEndReader } from "./ends.ts";
 import { createFreeze } from "./freeze.ts";
@@ -75,6 +82,13 @@ function createReads(sqlite: DatabaseSync): KeyReader & RememberedCallReader & K
   const ofOwner = sqlite.prepare(
     "SELECT seq, key_id, record FROM keys WHERE owner = ? AND seq > ? ORDER BY seq LIMIT ?",
   );
+  const ofFamily = sqlite.prepare(
+    "SELECT seq, key_id, record FROM keys WHERE family = ? AND seq > ? ORDER BY seq LIMIT ?",
+  );
+  const rowsOf = (of: ListedKeys | undefined, after: number, limit: number) => {
+    if (of === undefined) return ofAll.all(after, limit);
+    return "family" in of ? ofFamily.all(of.family, after, limit) : ofOwner.all(of.owner, after, limit);
+  };
   return {
     async load(keyId) {
       const row = byId.get(keyId);
@@ -90,11 +104,10 @@ function createReads(sqlite: DatabaseSync): KeyReader & RememberedCallReader & K
         until: integer(row, "until"),
       };
     },
-    async page({ owner, cursor, limit }) {
+    async page({ of, cursor, limit }) {
       const after = parseCursor(cursor);
       if (after === undefined) return "cursor_unknown";
-      const rows = owner === undefined ? ofAll.all(after, limit + 1) : ofOwner.all(owner, after, limit + 1);
-      const entries = rows.map((row) => ({
+      const entries = rowsOf(of, after, limit + 1).map((row) => ({
         record: recordOf(row),
         cursor: integer(row, "seq").toString(36),
       }));

@@ -5,11 +5,12 @@ import { z } from "zod";
 import { CLIENT_TYPES_FILE, clientTypes } from "../../scripts/client-types.ts";
 import type { auditQuery, auditResponse } from "../../src/api/admin/audit-route.ts";
 import type { explainBody, explanation } from "../../src/api/admin/explain-schemas.ts";
+import type { countQuery, listQuery } from "../../src/api/admin/key-query.ts";
 import type {
   cutOffBody,
+  keyCountsResponse,
   keyListResponse,
   keyResponse,
-  listQuery,
   patchBody,
 } from "../../src/api/admin/key-schemas.ts";
 import type { limitsResponse } from "../../src/api/admin/limit-routes.ts";
@@ -38,6 +39,7 @@ import type {
   AppliedOverride,
   AuditEvents,
   AuditQuery,
+  CountedKeys,
   CutOff,
   HolderLimits,
   ImportReport,
@@ -45,6 +47,7 @@ import type {
   IssuedKey,
   JwkSet,
   Key,
+  KeyCounts,
   KeyFilter,
   KeyList,
   KeyPatch,
@@ -108,6 +111,7 @@ test("the client has exactly the calls of the document", async () => {
     await Promise.all([calls.validate("k"), calls.refresh("k"), calls.revoke("k"), calls.introspect("k")]);
     await Promise.all([
       keys.list(),
+      keys.count(),
       keys.show("ID"),
       keys.change("ID", {}),
       keys.revoke("ID"),
@@ -203,6 +207,8 @@ test("the generated types accept what the schemas accept and return", () => {
   expectTypeOf<keyof z.input<typeof overrideListQuery>>().toEqualTypeOf<keyof OverrideFilter>();
   expectTypeOf<keyof z.input<typeof patchBody>>().toEqualTypeOf<keyof KeyPatch>();
   expectTypeOf<keyof z.input<typeof listQuery>>().toEqualTypeOf<keyof KeyFilter>();
+  expectTypeOf<keyof z.input<typeof countQuery>>().toEqualTypeOf<keyof CountedKeys>();
+  expectTypeOf<Frozen<z.output<typeof keyCountsResponse>>>().toEqualTypeOf<KeyCounts>();
 });
 
 describe("a key that refreshes itself", () => {

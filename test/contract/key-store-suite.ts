@@ -1,8 +1,10 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import type { Issued } from "../../src/core/keys/issued-key.ts";
-import { changeKey, listKeys, showKey } from "../../src/core/keys/key-administration.ts";
+import { changeKey, showKey } from "../../src/core/keys/key-administration.ts";
 import type { KeyChange } from "../../src/core/keys/key-change.ts";
+import type { KeyFilter } from "../../src/core/keys/key-filter.ts";
+import { countKeys, listKeys } from "../../src/core/keys/key-listing.ts";
 import type { KeyRecord } from "../../src/core/keys/key-record.ts";
 import type { Registration } from "../../src/core/keys/key-registration.ts";
 import { registerKey } from "../../src/core/keys/key-registration.ts";
@@ -368,7 +370,11 @@ export function keyStoreSuite(setUp: () => Promise<StoreUnderTest>): void {
       const seen: string[] = [];
       let cursor: string | undefined;
       do {
-        const page = await store.page({ limit: 4, ...(owner && { owner }), ...(cursor && { cursor }) });
+        const page = await store.page({
+          limit: 4,
+          ...(owner && { of: { owner } }),
+          ...(cursor && { cursor }),
+        });
         if (page === "cursor_unknown") throw new Error(page);
         seen.push(...page.entries.map(({ record }) => record.keyId));
         cursor = page.nextCursor;
@@ -384,6 +390,108 @@ export function keyStoreSuite(setUp: () => Promise<StoreUnderTest>): void {
     expect(filtered !== "cursor_unknown" && filtered.views.every(({ status }) => status === "revoked")).toBe(
       true,
     );
+  });
+
+  describe("finding keys", () => {
+    const found = async (registry: Registry, filter: KeyFilter): Promise<readonly string[]> => {
+      const page = await listKeys(registry, filter, { limit: 100 });
+      if (page === "cursor_unknown") throw new Error(page);
+      return page.views.map(({ record }) => record.keyId);
+    };
+
+    test("a family's index has all of its keys and reads no other", async () => {
+      const { registry } = await begin();
+      const [first, other] = [await register(registry), await register(registry, { owner: "acme" })];
+      const second = mustIssue(await rotateByOperator(registry, first.keyId, 10, admin));
+      const third = mustIssue(await rotateByOperator(registry, second.keyId, 10, admin));
+      const { family } = first;
+      const keyIds = [first.keyId, second.keyId, third.keyId];
+      expect(await found(registry, { family })).toEqual(keyIds);
+      // A family without an owner owns itself.
+      expect(await found(registry, { owner: family })).toEqual(keyIds);
+      expect(await found(registry, { family: other.family })).toEqual([other.keyId]);
+      expect(await found(registry, { owner: other.family })).toEqual([]);
+      expect(await found(registry, { family, owner: "acme" })).toEqual([]);
+      expect(await listKeys(registry, { family }, { limit: 100 })).toMatchObject({ examined: 3 });
+      const pages = await listKeys(registry, { family }, { limit: 2 });
+      const cursor = pages === "cursor_unknown" ? undefined : pages.nextCursor;
+      expect(await listKeys(registry, { family }, { limit: 2, ...(cursor && { cursor }) })).toMatchObject({
+        views: [{ record: { keyId: third.keyId } }],
+      });
+    });
+
+    test("a search ignores case, and finds the id, the name, the owner and the family", async () => {
+      const { registry } = await begin();
+      const named = await register(registry, { name: "Zoë's <b>Crawler</b>" });
+      const owned = await register(registry, { owner: "Crawlers.example" });
+      expect(await found(registry, { search: "crawler" })).toEqual([named.keyId, owned.keyId]);
+      expect(await found(registry, { search: "ZOË" })).toEqual([named.keyId]);
+      expect(await found(registry, { search: named.family.toUpperCase() })).toEqual([named.keyId]);
+      expect(await found(registry, { search: owned.keyId.slice(-9) })).toContain(owned.keyId);
+      expect(await found(registry, { search: "%" })).toEqual([]);
+    });
+
+    test("by plan, by issue date, and by the last use, where an unused key counts from its issue", async () => {
+      const { registry, store, clock } = await begin();
+      const old = await register(registry, { plan: "team" });
+      const used = await register(registry);
+      clock.nowSeconds += DAY;
+      const fresh = await register(registry);
+      await store.noteUse(new Map([[used.keyId, clock.nowSeconds]]));
+      expect(await found(registry, { plan: "team" })).toEqual([old.keyId]);
+      expect(await found(registry, { issuedBefore: clock.nowSeconds })).toEqual([old.keyId, used.keyId]);
+      expect(await found(registry, { unusedSince: clock.nowSeconds })).toEqual([old.keyId]);
+      expect(await found(registry, { unusedSince: clock.nowSeconds + 1 })).toEqual([
+        old.keyId,
+        used.keyId,
+        fresh.keyId,
+      ]);
+    });
+
+    test("a count has each key once, and counts as live what Checks accept", async () => {
+      const { registry, store, clock } = await begin();
+      const owner = "acme";
+      const first = await register(registry, { owner });
+      const next = mustIssue(await rotateByOperator(registry, first.keyId, 100, admin));
+      const disabled = await register(registry, { owner });
+      await changeKey(registry, disabled.keyId, { disabled: true }, admin);
+      const revoked = await register(registry, { owner });
+      await revokeOne(registry, revoked.keyId, admin);
+      await register(registry, { owner, ttlSeconds: 10 });
+      await register(registry, { owner: "other" });
+      await store.noteUse(new Map([[next.keyId, START + 7]]));
+      clock.nowSeconds += 20;
+      expect(await countKeys(registry, { owner })).toEqual({
+        byStatus: { active: 1, superseded: 1, disabled: 1, revoked: 1, expired: 1 },
+        live: 2,
+        examined: 5,
+        lastUsedAt: START + 7,
+      });
+      clock.nowSeconds += 100;
+      expect(await countKeys(registry, { owner })).toMatchObject({ live: 1 });
+      await revokeOwner(registry, owner, admin);
+      expect(await countKeys(registry, { owner })).toMatchObject({ live: 0 });
+      expect(await countKeys(registry, { owner }, "no such")).toBe("cursor_unknown");
+    });
+
+    test("a count of more keys than one part continues where it ended", async () => {
+      const { registry, store } = await begin();
+      const record = await register(registry);
+      const many = Array.from({ length: 2100 }, (_, at) => ({
+        ...record,
+        keyId: `contributor_1700000000_${String(at).padStart(22, "0")}`,
+      }));
+      for (let from = 0; from < many.length; from += 100)
+        await store.commit({ nowSeconds: START, put: many.slice(from, from + 100), audit: [] });
+      const first = await countKeys(registry, {});
+      if (first === "cursor_unknown") throw new Error(first);
+      const second = await countKeys(registry, {}, first.nextCursor);
+      expect([first, second]).toMatchObject([
+        { examined: 2000, byStatus: { active: 2000 } },
+        { examined: 101, byStatus: { active: 101 } },
+      ]);
+      expect(second).not.toHaveProperty("nextCursor");
+    });
   });
 
   test("a later use is never replaced by an earlier one", async () => {
@@ -453,7 +561,7 @@ export function keyStoreSuite(setUp: () => Promise<StoreUnderTest>): void {
           for await (const portion of store.viewEntries()) fresh.apply(portion);
           const names = operations.map(([name]) => name);
           const familyEnded = names.includes("family") || names.includes("possession");
-          const page = await store.page({ owner, limit: 100 });
+          const page = await store.page({ of: { owner }, limit: 100 });
           if (page === "cursor_unknown") throw new Error(page);
           for (const { record } of page.entries) {
             // A successor is issued in the same second or later. An owner's cut-off revokes only those that were issued before it.

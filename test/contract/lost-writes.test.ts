@@ -48,7 +48,7 @@ describe("a promoted replica that was behind its primary", () => {
     expect(await one.enter()).toEqual(["entered"]);
     expect(await one.store.load(late.keyId)).toEqual(late);
     expect(await one.statuses()).toEqual({ [early.keyId]: "active", [late.keyId]: "active" });
-    const byOwner = await one.store.page({ owner: "acme", limit: 10 });
+    const byOwner = await one.store.page({ of: { owner: "acme" }, limit: 10 });
     expect(byOwner !== "cursor_unknown" && byOwner.entries.map(({ record }) => record)).toEqual([late]);
     expect(await revokeOne(one.registry, late.keyId, admin)).toEqual({ kind: "done", replayed: false });
     expect(await one.statuses()).toMatchObject({ [late.keyId]: "revoked" });

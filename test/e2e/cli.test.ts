@@ -126,6 +126,14 @@ test("with the credential in a file, a key is renamed, its buckets are refilled,
   expect(JSON.parse(renamed.stdout)).toMatchObject({ key_id, name: "new name" });
   const reset = await runHere(["limits", "reset", key_id, "--json"], fromFile);
   expect(JSON.parse(reset.stdout)).toEqual({ key_id, reset: true });
+  const { family } = JSON.parse((await runHere(["keys", "show", key_id, "--json"], fromFile)).stdout);
+  const counted = await runHere(["keys", "count", "--family", family], fromFile);
+  expect(counted.stdout).toMatch(/^live +1$/m);
+  const preview = await runHere(["keys", "revoke", "--family", family, "--dry-run"], fromFile);
+  expect(preview.stdout).toBe("would revoke 1 live keys of 1, last used never\n");
+  expect((await runHere(["keys", "revoke", key_id, "--dry-run"], fromFile)).stdout).toContain(
+    ": active, last used",
+  );
   const revoked = await runHere(["keys", "revoke", key_id, "--json"], fromFile);
   expect(JSON.parse(revoked.stdout)).toEqual({ revoked: { key_id } });
 });

@@ -327,6 +327,16 @@ test("a listing contains every key once, with its last use", async () => {
     expiring_before: "2100-01-01T00:00:00Z",
   });
   expect(listed.keys.map(({ key_id }) => key_id)).toEqual([key.key_id]);
+  const anHourAgo = new Date(Date.now() - 3_600_000).toISOString();
+  const found = await admin.keys.list({ search: "LISTED", issued_before: "2100-01-01T00:00:00Z" });
+  expect(found.keys.map(({ key_id }) => key_id)).toEqual([key.key_id]);
+  expect(await admin.keys.total({ search: "listed", unused_since: anHourAgo })).toMatchObject({ keys: 0, live: 0 });
+  expect(await admin.keys.total({ search: "listed" })).toMatchObject({
+    keys: 1,
+    live: 1,
+    by_status: { active: 1, revoked: 0 },
+    last_used_at: expect.any(String),
+  });
 });
 
 test("no listing and no log line contains a key", async () => {

@@ -99,7 +99,7 @@ describe("latchkey serve", () => {
     const list = (address: string) =>
       createClient({ url: `http://${address}`, token: env.ADMIN_TOKEN }).keys.list();
     await expect(list(latchkey.http)).rejects.toMatchObject({ status: 404 });
-    expect(await list(latchkey.operator)).toEqual({ keys: [], next_cursor: null });
+    expect(await list(latchkey.operator)).toEqual({ keys: [], examined: 0, next_cursor: null });
     expect(await (await fetch(`http://${latchkey.http}/openapi.json`)).text()).not.toContain("/api/admin");
     await latchkey.stop();
   });

@@ -69,12 +69,14 @@ test("100,000 keys are listed completely while Checks continue, and a rare filte
   for await (const { key_id } of operator.keys.all({ limit: 500 })) seen.add(key_id);
   const rare: string[] = [];
   for await (const { key_id } of operator.keys.all({ limit: 500, name_prefix: "rare" })) rare.push(key_id);
+  const searched = await operator.keys.total({ search: "RARE", unused_since: "2100-01-01T00:00:00Z" });
   listing = false;
   await checking;
   await Promise.all([envoy.stop(), latchkey.stop(), upstream.stop()]);
 
   expect(seen.size).toBe(KEYS + 1);
   expect(rare).toHaveLength(10);
+  expect(searched).toMatchObject({ keys: 10, live: 10, examined: KEYS + 1 });
   expect(denied).toBe(0);
   // Checks were decided between any two pages.
   expect(checks).toBeGreaterThan(KEYS / 500);

@@ -165,7 +165,7 @@ export async function observeStore({ keys, audit }: UsedStore) {
   const nowMs = Date.now();
   const used = await keys.lastUsed(records.map(({ keyId }) => keyId));
   const ofOwner = async (owner: string) => {
-    const page = await keys.page({ owner, limit: 500 });
+    const page = await keys.page({ of: { owner }, limit: 500 });
     return page === "cursor_unknown" ? [] : page.entries.map(({ record }) => record.keyId);
   };
   const found = async ({ legacy }: KeyRecord) =>

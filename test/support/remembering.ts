@@ -1,6 +1,6 @@
 import type { AuditEvent } from "../../src/core/audit/audit-event.ts";
 import { createChangeMemory } from "../../src/core/keys/change-memory.ts";
-import { listKeys } from "../../src/core/keys/key-administration.ts";
+import { listKeys } from "../../src/core/keys/key-listing.ts";
 import type { Registration } from "../../src/core/keys/key-registration.ts";
 import { registerKey } from "../../src/core/keys/key-registration.ts";
 import type { LostWriteDeps } from "../../src/core/keys/lost-writes.ts";

@@ -1,4 +1,4 @@
-import { changeKey, listKeys, showKey } from "../../core/keys/key-administration.ts";
+import { changeKey, showKey } from "../../core/keys/key-administration.ts";
 import { rotateByOperator } from "../../core/keys/key-renewal.ts";
 import { operators } from "../http/access.ts";
 import type { ApiPorts } from "../http/calls.ts";
@@ -7,51 +7,20 @@ import { endpoint } from "../http/endpoint.ts";
 import { sendProblem } from "../http/problem.ts";
 import { keyBody, sendDenial, sendIssued } from "../keys/responses.ts";
 import { issuedKey } from "../keys/schemas.ts";
-import { keyListResponse, keyResponse, listQuery, patchBody, rotateBody } from "./key-schemas.ts";
-import { sendQueryProblem, withKeyId } from "./operator-call.ts";
+import { listingRoutes } from "./key-listing-routes.ts";
+import { keyResponse, patchBody, rotateBody } from "./key-schemas.ts";
+import { withKeyId } from "./operator-call.ts";
 import { revocationRoutes } from "./revocation-routes.ts";
-
-const DEFAULT_PAGE = 100;
 
 /** The calls with which operators manage the keys of others. */
 export function operatorRoutes(ports: ApiPorts): readonly Endpoint[] {
   return [
-    listRoute(ports),
+    ...listingRoutes(ports),
     showRoute(ports),
     changeRoute(ports),
     rotateRoute(ports),
     ...revocationRoutes(ports),
   ];
-}
-
-function listRoute(ports: ApiPorts): Endpoint {
-  return endpoint({
-    method: "GET",
-    path: "/api/admin/keys",
-    summary: "List keys",
-    description: "Oldest first. A key is listed if it matches every given filter.",
-    access: operators(ports, "keys:read"),
-    writes: false,
-    query: listQuery,
-    response: { status: 200, description: "One page of keys.", schema: keyListResponse },
-    handle: async (call) => {
-      const { cursor, limit, name_prefix, expiring_before, role, owner, family, status } = call.query;
-      const filter = {
-        ...(role !== undefined && { role }),
-        ...(owner !== undefined && { owner }),
-        ...(family !== undefined && { family }),
-        ...(status !== undefined && { status }),
-        ...(name_prefix !== undefined && { namePrefix: name_prefix }),
-        ...(expiring_before !== undefined && { expiringBefore: expiring_before }),
-      };
-      const page = { limit: limit ?? DEFAULT_PAGE, ...(cursor !== undefined && { cursor }) };
-      const found = await listKeys(ports.registry, filter, page);
-      if (found === "cursor_unknown") {
-        return sendQueryProblem(call.reply, "cursor", "is not a valid cursor");
-      }
-      return call.reply.send({ keys: found.views.map(keyBody), next_cursor: found.nextCursor ?? null });
-    },
-  });
 }
 
 function showRoute(ports: ApiPorts): Endpoint {

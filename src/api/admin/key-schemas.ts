@@ -1,31 +1,8 @@
 import { z } from "zod";
-import { flag, pageLimit } from "../http/query-values.ts";
-import {
-  confirmation,
-  isOwnerName,
-  keyName,
-  metadata,
-  ownerName,
-  roleName,
-  timestamp,
-} from "../keys/schemas.ts";
+import { flag } from "../http/query-values.ts";
+import { confirmation, isOwnerName, keyName, metadata, timestamp } from "../keys/schemas.ts";
 
 export const keyStatus = z.enum(["active", "superseded", "disabled", "revoked", "expired"]);
-
-const instant = z.iso.datetime({ offset: true }).transform((text) => Math.floor(Date.parse(text) / 1000));
-
-export const listQuery = z
-  .strictObject({
-    role: roleName.optional(),
-    owner: ownerName.optional(),
-    family: z.string().max(128).optional(),
-    status: keyStatus.optional(),
-    name_prefix: z.string().max(128).optional(),
-    expiring_before: instant.optional(),
-    cursor: z.string().max(64).optional(),
-    limit: pageLimit.optional(),
-  })
-  .meta({ title: "KeyFilter" });
 
 export const revokeQuery = z.strictObject({ without_record: flag.optional() }).meta({ title: "RevokeQuery" });
 
@@ -100,9 +77,33 @@ export const keyResponse = z
   })
   .meta({ title: "Key", description: "The record of a key. It never contains the key itself." });
 
+const recordsRead = z.int().meta({ description: "The number of records that this call has read." });
+
 export const keyListResponse = z
-  .object({ keys: z.array(keyResponse), next_cursor: z.string().nullable() })
+  .object({ keys: z.array(keyResponse), examined: recordsRead, next_cursor: z.string().nullable() })
   .meta({
     title: "KeyList",
     description: "Continue with `next_cursor` until it is null. A page before that may be short or empty.",
+  });
+
+export const keyCountsResponse = z
+  .object({
+    keys: z.int().meta({ description: "The keys of this part that match." }),
+    live: z.int().meta({
+      description: "Keys that Checks accept: active keys, and superseded keys whose overlap is not over.",
+    }),
+    by_status: z.object({
+      active: z.int(),
+      superseded: z.int(),
+      disabled: z.int(),
+      revoked: z.int(),
+      expired: z.int(),
+    }),
+    last_used_at: timestamp.nullable().meta({ description: "The newest last use of these keys." }),
+    examined: recordsRead,
+    next_cursor: z.string().nullable(),
+  })
+  .meta({
+    title: "KeyCounts",
+    description: "One part of the registry. Add the counts of all parts, until `next_cursor` is null.",
   });

@@ -1,8 +1,8 @@
 import type { FastifyReply } from "fastify";
 import type { Principal } from "../../core/decision/principal.ts";
 import type { Issued } from "../../core/keys/issued-key.ts";
-import type { KeyView } from "../../core/keys/key-administration.ts";
 import { NEVER } from "../../core/keys/key-record.ts";
+import type { KeyView } from "../../core/keys/key-view.ts";
 import type { DeniedOperation, RegistryDenial } from "../../core/keys/registry-denial.ts";
 import { legacyNotice } from "../../core/legacy/migration.ts";
 import type { ApiPorts } from "../http/calls.ts";

@@ -1,9 +1,12 @@
 import type { Command } from "commander";
 import { Option } from "commander";
+import { filterOf, listQuery } from "../../api/admin/key-query.ts";
 import { keyBody } from "../../api/keys/responses.ts";
+import type { KeyTotals } from "../../client/key-totals.ts";
 import type { Key, KeyFilter, KeyStatus } from "../../client/types.ts";
-import type { ListDeps } from "../../core/keys/key-administration.ts";
-import { listKeys } from "../../core/keys/key-administration.ts";
+import type { KeyFilter as StoredFilter } from "../../core/keys/key-filter.ts";
+import type { ListDeps } from "../../core/keys/key-listing.ts";
+import { listKeys } from "../../core/keys/key-listing.ts";
 import { EXIT } from "../exit-codes.ts";
 import type { Io } from "../io.ts";
 import { progressCount } from "../progress.ts";
@@ -28,8 +31,12 @@ interface ListOptions {
   readonly owner?: string;
   readonly family?: string;
   readonly status?: KeyStatus;
+  readonly plan?: string;
   readonly name?: string;
+  readonly search?: string;
+  readonly issuedBefore?: string;
   readonly expiringBefore?: string;
+  readonly unusedSince?: string;
   readonly json?: true;
 }
 
@@ -39,19 +46,34 @@ function addFilters(command: Command): Command {
     .option("--owner <owner>", "only keys of this owner")
     .option("--family <family>", "only keys of this family")
     .addOption(new Option("--status <status>", "only keys with this status").choices(STATUSES))
+    .option("--plan <plan>", "only keys that were given this plan")
     .option("--name <prefix>", "only keys whose name starts with this prefix")
-    .option("--expiring-before <time>", "only keys that expire before this time (RFC 3339)");
+    .option(
+      "--search <text>",
+      "only keys whose id, name, owner or family contains this text; case is ignored",
+    )
+    .option("--issued-before <time>", "only keys that were issued before this time (RFC 3339)")
+    .option("--expiring-before <time>", "only keys that expire before this time (RFC 3339)")
+    .option(
+      "--unused-since <time>",
+      "only keys that were last used, or issued and never used, before this time (RFC 3339)",
+    );
 }
 
-function toFilter({ role, owner, family, status, name, expiringBefore }: ListOptions): KeyFilter {
+function toFilter(options: ListOptions): Omit<KeyFilter, "limit" | "cursor"> {
+  const { role, owner, family, status, plan, name, search } = options;
+  const { issuedBefore, expiringBefore, unusedSince } = options;
   return {
-    limit: PAGE_SIZE,
     ...(role !== undefined && { role }),
     ...(owner !== undefined && { owner }),
     ...(family !== undefined && { family }),
     ...(status !== undefined && { status }),
+    ...(plan !== undefined && { plan }),
     ...(name !== undefined && { name_prefix: name }),
+    ...(search !== undefined && { search }),
+    ...(issuedBefore !== undefined && { issued_before: issuedBefore }),
     ...(expiringBefore !== undefined && { expiring_before: expiringBefore }),
+    ...(unusedSince !== undefined && { unused_since: unusedSince }),
   };
 }
 
@@ -61,7 +83,7 @@ export function addList(keys: Command, io: Io, finish: Finish): void {
     .action(async (options: ListOptions) => {
       const exitCode = await withClient(io, async (client) => {
         const found: Key[] = [];
-        for await (const key of client.keys.all(toFilter(options))) {
+        for await (const key of client.keys.all({ ...toFilter(options), limit: PAGE_SIZE })) {
           if (options.json) io.print(JSON.stringify(key));
           else found.push(key);
         }
@@ -82,6 +104,23 @@ function keyTable(keys: readonly Key[]): string {
     key.last_used_at ?? "never",
   ]);
   return formatTable(["key id", "name", "owner", "status", "expires", "last used"], rows);
+}
+
+export function addCount(keys: Command, io: Io, finish: Finish): void {
+  addFilters(keys.command("count").description("count keys by status, with their last use"))
+    .option("--json", "print JSON")
+    .action(async (options: ListOptions) => {
+      const exitCode = await withClient(io, async (client) => {
+        const totals = await client.keys.total(toFilter(options));
+        io.print(options.json ? JSON.stringify(totals) : countTable(totals));
+      });
+      finish(exitCode);
+    });
+}
+
+function countTable({ keys, live, by_status: byStatus, last_used_at: lastUse }: KeyTotals): string {
+  const rows = Object.entries({ keys, live, ...byStatus }).map(([name, count]) => [name, String(count)]);
+  return formatTable(["keys", "count"], [...rows, ["last used", lastUse ?? "never"]]);
 }
 
 export function addShow(keys: Command, io: Io, finish: Finish): void {
@@ -124,7 +163,7 @@ export function addExport(keys: Command, io: Io, finish: Finish): void {
       }
     };
     const exitCode = io.environment["LATCHKEY_URL"]
-      ? await withClient(io, (client) => write(client.keys.all(filter)))
+      ? await withClient(io, (client) => write(client.keys.all({ ...filter, limit: PAGE_SIZE })))
       : await exportOffline(io, filter, write);
     counter.end();
     finish(exitCode);
@@ -135,9 +174,10 @@ type Write = (keys: AsyncIterable<object>) => Promise<void>;
 
 /** Exports from the store of the settings. An embedded store must not be in use. */
 async function exportOffline(io: Io, filter: KeyFilter, write: Write): Promise<number> {
-  const before = filter.expiring_before === undefined ? undefined : Date.parse(filter.expiring_before);
-  if (before !== undefined && Number.isNaN(before)) {
-    io.printError("latchkey: --expiring-before must be a time such as 2027-01-01T00:00:00Z");
+  const parsed = listQuery.safeParse(filter);
+  if (!parsed.success) {
+    for (const { path, message } of parsed.error.issues)
+      io.printError(`latchkey: --${optionOf(String(path[0]))}: ${message}`);
     return EXIT.usageError;
   }
   const { openOffline } = await import("../../server/offline.ts");
@@ -148,25 +188,20 @@ async function exportOffline(io: Io, filter: KeyFilter, write: Write): Promise<n
     return EXIT.failed;
   }
   try {
-    await write(storedKeys(opened.registry, filter, before));
+    await write(storedKeys(opened.registry, filterOf(parsed.data)));
     return EXIT.done;
   } finally {
     await opened.close();
   }
 }
 
-async function* storedKeys(registry: ListDeps, filter: KeyFilter, beforeMs: number | undefined) {
-  const { role, owner, family, status, name_prefix: namePrefix } = filter;
-  const wanted = {
-    ...(role !== undefined && { role }),
-    ...(owner !== undefined && { owner }),
-    ...(family !== undefined && { family }),
-    ...(status !== undefined && { status }),
-    ...(namePrefix !== undefined && { namePrefix }),
-    ...(beforeMs !== undefined && { expiringBefore: Math.floor(beforeMs / 1000) }),
-  };
+function optionOf(member: string): string {
+  return member === "name_prefix" ? "name" : member.replaceAll("_", "-");
+}
+
+async function* storedKeys(registry: ListDeps, filter: StoredFilter) {
   for (let cursor: string | undefined, more = true; more; more = cursor !== undefined) {
-    const found = await listKeys(registry, wanted, { limit: PAGE_SIZE, ...(cursor && { cursor }) });
+    const found = await listKeys(registry, filter, { limit: PAGE_SIZE, ...(cursor && { cursor }) });
     if (found === "cursor_unknown") throw new Error("the store rejects a cursor that it returned");
     yield* found.views.map(keyBody);
     cursor = found.nextCursor;

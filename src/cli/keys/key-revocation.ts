@@ -1,6 +1,6 @@
 import type { Command } from "commander";
 import type { LatchkeyClient } from "../../client/client.ts";
-import type { CutOff } from "../../client/types.ts";
+import type { CountedKeys, CutOff } from "../../client/types.ts";
 import type { Io } from "../io.ts";
 import { keyIdArgument, nameArgument, withClient } from "../with-client.ts";
 
@@ -10,6 +10,7 @@ interface RevokeOptions {
   readonly issuedBefore?: string;
   readonly role?: string;
   readonly withoutRecord?: true;
+  readonly dryRun?: true;
   readonly json?: true;
 }
 
@@ -31,12 +32,14 @@ export function addRevoke(keys: Command, io: Io, finish: (exitCode: number) => v
       "--without-record",
       "with a key id: revoke the key even if it has no record, because Redis may have lost it",
     )
+    .option("--dry-run", "revoke nothing; print how many keys it would affect, and their last use")
     .option("--json", "print the revoked keys as JSON")
     .action(async (keyId: string | undefined, options: RevokeOptions, command: Command) => {
       if (!namesOneTarget(keyId, options))
         command.error("error: give one of a key id, --family, --owner and --issued-before");
       const { family, owner, issuedBefore, role, json } = options;
       const exitCode = await withClient(io, async (client) => {
+        if (options.dryRun) return printEffect(io, client, keyId, options);
         await revoke(client, keyId, options);
         const revoked = { key_id: keyId, family, owner, issued_before: issuedBefore, role };
         const target =
@@ -65,6 +68,33 @@ async function revoke(
   else if (keyId !== undefined) await client.keys.revoke(keyId, options);
   else if (family !== undefined) await client.keys.revokeFamily(family);
   else if (owner !== undefined) await client.keys.revokeOwner(owner);
+}
+
+/** Prints what the revocation would affect now. */
+async function printEffect(
+  io: Io,
+  client: LatchkeyClient,
+  keyId: string | undefined,
+  options: RevokeOptions,
+): Promise<void> {
+  const print = (affected: object, text: string) =>
+    io.print(options.json ? JSON.stringify({ would_revoke: affected }) : `would revoke ${text}`);
+  if (keyId !== undefined) {
+    const key = await client.keys.show(keyId);
+    return print(key, `${keyId}: ${key.status}, last used ${key.last_used_at ?? "never"}`);
+  }
+  const totals = await client.keys.total(affectedBy(options));
+  const { live, keys, last_used_at: lastUse } = totals;
+  print(totals, `${live} live keys of ${keys}, last used ${lastUse ?? "never"}`);
+}
+
+function affectedBy({ family, owner, issuedBefore, role }: RevokeOptions): CountedKeys {
+  return {
+    ...(family !== undefined && { family }),
+    ...(owner !== undefined && { owner }),
+    ...(role !== undefined && { role }),
+    ...(issuedBefore !== undefined && { issued_before: issuedBefore }),
+  };
 }
 
 function cutOffOf(before: string, { role, owner }: RevokeOptions): CutOff {

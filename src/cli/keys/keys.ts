@@ -8,7 +8,7 @@ import type { Io } from "../io.ts";
 import { visible } from "../table.ts";
 import { keyIdArgument, withClient } from "../with-client.ts";
 import { toThumbprint } from "./certificate-option.ts";
-import { addExport, addList, addShow } from "./key-listing.ts";
+import { addCount, addExport, addList, addShow } from "./key-listing.ts";
 import { addRevoke } from "./key-revocation.ts";
 
 /** Reports a command's exit code. */
@@ -19,7 +19,7 @@ export function addKeysCommand(program: Command, io: Io, finish: Finish): void {
   const keys = program
     .command("keys")
     .description("register, list and revoke keys of a live instance (LATCHKEY_URL, LATCHKEY_TOKEN)");
-  for (const add of [addRegister, addList, addShow, addChanges, addRevoke, addRotate, addExport])
+  for (const add of [addRegister, addList, addCount, addShow, addChanges, addRevoke, addRotate, addExport])
     add(keys, io, finish);
 }
 

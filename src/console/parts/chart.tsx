@@ -21,6 +21,8 @@ export interface ChartProps {
   /** The shortest time that is shown, so that a few points do not fill the chart. */
   readonly minSpanSeconds?: number;
   readonly format?: (value: number) => string;
+  /** Whether the times are shown in UTC, as those of days of usage. */
+  readonly isUtc?: boolean;
 }
 
 /** A chart over time. It follows its width and the colour scheme. */
@@ -33,6 +35,7 @@ export function Chart(props: ChartProps) {
     heightPx = 160,
     minSpanSeconds = 1,
     format = formatNumber,
+    isUtc = false,
   } = props;
   const host = useRef<HTMLDivElement>(null);
   const plot = useRef<uPlot>(undefined);
@@ -43,7 +46,7 @@ export function Chart(props: ChartProps) {
     if (element === null) return undefined;
     const create = () => {
       plot.current?.destroy();
-      const options = optionsOf(element, { series, kind, heightPx, minSpanSeconds, format });
+      const options = optionsOf(element, { series, kind, heightPx, minSpanSeconds, format, isUtc });
       plot.current = new uPlot(options, dataOf(times, series), element);
     };
     create();
@@ -59,7 +62,7 @@ export function Chart(props: ChartProps) {
       plot.current?.destroy();
       plot.current = undefined;
     };
-  }, [names, kind, heightPx]);
+  }, [names, kind, heightPx, isUtc]);
   useEffect(() => plot.current?.setData(dataOf(times, series)), [times, series]);
   return <div class="chart" ref={host} role="img" aria-label={label} />;
 }
@@ -76,11 +79,13 @@ function resolvedColor(element: HTMLElement, property: string): string {
   return color;
 }
 
-type Look = Required<Pick<ChartProps, "series" | "kind" | "heightPx" | "minSpanSeconds" | "format">>;
+type Look = Required<
+  Pick<ChartProps, "series" | "kind" | "heightPx" | "minSpanSeconds" | "format" | "isUtc">
+>;
 
 function optionsOf(
   element: HTMLElement,
-  { series, kind, heightPx, minSpanSeconds, format }: Look,
+  { series, kind, heightPx, minSpanSeconds, format, isUtc }: Look,
 ): uPlot.Options {
   const color = (name: string) => resolvedColor(element, name);
   const axis = {
@@ -94,9 +99,16 @@ function optionsOf(
     width: element.clientWidth,
     height: heightPx,
     cursor: { y: false },
+    ...(isUtc && { tzDate: (seconds: number) => uPlot.tzDate(new Date(seconds * 1000), "Etc/UTC") }),
     legend: { live: true },
     scales: {
-      x: { range: (_, min, max) => [Math.min(min, max - minSpanSeconds), max] },
+      x: {
+        range: ({ data: [times] }, min, max) => {
+          // Half a bar before the first and behind the last one.
+          const margin = kind === "bars" ? (max - min) / Math.max(1, times.length - 1) / 2 : 0;
+          return [Math.min(min - margin, max - minSpanSeconds), max + margin];
+        },
+      },
       y: { range: (_, __, max) => [0, max > 0 ? max * 1.1 : 1] },
     },
     axes: [

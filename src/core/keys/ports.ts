@@ -70,10 +70,13 @@ export interface KeyPage {
   readonly nextCursor?: string;
 }
 
+/** The keys that a store has in one index. An owner's index has no keys of families that own themselves. */
+export type ListedKeys = { readonly owner: string } | { readonly family: string };
+
 export interface KeyListing {
-  /** At most `limit` (1 to 500) records after the cursor, of one owner or of all owners. */
+  /** At most `limit` (1 to 500) records after the cursor, of one owner, of one family or of all. */
   page(query: {
-    readonly owner?: string;
+    readonly of?: ListedKeys;
     readonly cursor?: string;
     readonly limit: number;
   }): Promise<KeyPage | "cursor_unknown">;

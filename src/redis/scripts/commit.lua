@@ -1,9 +1,9 @@
 -- The only write of the registry: checks the requirements of a change, then writes all of it.
--- KEYS[1..19] indexes, in the order below; then, for each record: its record, its owner's index, its hash, the uses of its
+-- KEYS[1..20] indexes, in the order below; then, for each record: its record, its owner's index, its hash, the uses of its
 --             role, its alias, the uses of unmigrated keys of its role (unused names are placeholders);
 --             the call to remember; hashes to delete
 -- ARGV[1]     the change as JSON: now, within (seconds), living {family, cutOffs, issuedAt}, selfServiceBelow, selfServiceUntil, beyondIssued,
---             put [{id, version, text, issuedAt, expiresAt, forgetAt, ownerCut, selfService, owned, hashed, migrated, ended, entry, lost}], call {text, until}, endFamily, cutOff,
+--             put [{id, family, version, text, issuedAt, expiresAt, forgetAt, ownerCut, selfService, owned, hashed, migrated, ended, entry, lost}], call {text, until}, endFamily, cutOff,
 --             endKey {id, expiresAt, entry}, endEntry, override {field, entry, replaces, above, below, keep, expiresAt}, migration {from, to}, feed [entry],
 --             stopsWhileFrozen, freeze (text; "" ends it), audit [text], feedLength, newEpoch; an entry is the text of a feed entry
 --             lost is set for a record that the store has lost, to the restriction of its key by which it was decided ("" none)
@@ -15,11 +15,11 @@ local SEQUENCE, BY_AGE, BY_END, ENDED, FAMILIES = KEYS[1], KEYS[2], KEYS[3], KEY
 local CUT_OFFS, SELF_SERVICE, AUDIT = KEYS[6], KEYS[7], KEYS[8]
 local STANDINGS, FEED, FEED_SEQUENCE, EPOCH, MIGRATION = KEYS[9], KEYS[10], KEYS[11], KEYS[12], KEYS[13]
 local NEWEST, COUNTS, NEWEST_UNCUT = KEYS[14], KEYS[15], KEYS[16]
-local OVERRIDES, OVERRIDES_BY_END, FREEZE = KEYS[17], KEYS[18], KEYS[19]
-local FIRST_RECORD, NAMES = 20, 6
+local OVERRIDES, OVERRIDES_BY_END, FREEZE, BY_FAMILY = KEYS[17], KEYS[18], KEYS[19], KEYS[20]
+local FIRST_RECORD, NAMES = 21, 6
 
 -- Redis does not roll back a failed script, so wrong types are detected before the first write.
-for kind, list in pairs({ string = { SEQUENCE, FEED_SEQUENCE, EPOCH, MIGRATION, NEWEST, NEWEST_UNCUT, FREEZE }, stream = { AUDIT, FEED }, hash = { CUT_OFFS, STANDINGS, COUNTS, OVERRIDES }, zset = { BY_AGE, BY_END, ENDED, FAMILIES, SELF_SERVICE, OVERRIDES_BY_END } }) do
+for kind, list in pairs({ string = { SEQUENCE, FEED_SEQUENCE, EPOCH, MIGRATION, NEWEST, NEWEST_UNCUT, FREEZE }, stream = { AUDIT, FEED }, hash = { CUT_OFFS, STANDINGS, COUNTS, OVERRIDES }, zset = { BY_AGE, BY_END, ENDED, FAMILIES, SELF_SERVICE, OVERRIDES_BY_END, BY_FAMILY } }) do
   for _, key in ipairs(list) do
     local found = redis.call('TYPE', key).ok
     if found ~= 'none' and found ~= kind then return redis.error_reply('WRONGTYPE ' .. key .. ' is a ' .. found) end
@@ -117,7 +117,7 @@ for i, put in ipairs(change.put) do
   end
   if put.version == 1 or put.lost then
     date_record(NEWEST, NEWEST_UNCUT, CUT_OFFS, put)
-    index_record(SEQUENCE, BY_AGE, BY_END, owner_index(i), SELF_SERVICE, put)
+    index_record(SEQUENCE, BY_AGE, BY_END, BY_FAMILY, owner_index(i), SELF_SERVICE, put)
   elseif not put.selfService then redis.call('ZREM', SELF_SERVICE, put.id)
   end
   -- An unrestricted key is published only if it was restricted before. The entry stays, so that no older entry applies again.

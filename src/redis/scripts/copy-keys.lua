@@ -8,7 +8,8 @@
 -- @include standings.part.lua
 local SEQUENCE, BY_AGE, BY_END, ENDED, SELF_SERVICE, STANDINGS = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
 local FEED, FEED_SEQUENCE, COUNTS, NEWEST, NEWEST_UNCUT, CUT_OFFS = KEYS[7], KEYS[8], KEYS[9], KEYS[10], KEYS[11], KEYS[12]
-local FIRST_RECORD, NAMES = 13, 6
+local BY_FAMILY = KEYS[13]
+local FIRST_RECORD, NAMES = 14, 6
 local function publish(entry)
   local position = redis.call('INCR', FEED_SEQUENCE)
   redis.call('XADD', FEED, 'MAXLEN', '~', ARGV[1], '*', 's', whole(position), 'e', entry)
@@ -34,7 +35,7 @@ local function write(put, first)
   end
   if not put.replaces then
     date_record(NEWEST, NEWEST_UNCUT, CUT_OFFS, put)
-    index_record(SEQUENCE, BY_AGE, BY_END, owner_index, SELF_SERVICE, put)
+    index_record(SEQUENCE, BY_AGE, BY_END, BY_FAMILY, owner_index, SELF_SERVICE, put)
   elseif not put.selfService then redis.call('ZREM', SELF_SERVICE, put.id)
   end
   if put.ended or redis.call('HEXISTS', STANDINGS, put.id) == 1 then

@@ -13,10 +13,11 @@ local function date_record(newest_date, newest_uncut_date, cut_offs, put)
   if not cut or tonumber(string.match(cut, '^%d+')) < put.issuedAt then date(newest_uncut_date, put.issuedAt) end
 end
 -- Enters a new record in the indexes of the registry.
-local function index_record(sequence, by_age, by_end, owner_index, self_service, put)
+local function index_record(sequence, by_age, by_end, by_family, owner_index, self_service, put)
   local place = redis.call('INCR', sequence)
   redis.call('ZADD', by_age, place, put.id)
   redis.call('ZADD', by_end, whole(put.expiresAt), put.id)
+  redis.call('ZADD', by_family, 0, put.family .. string.format(':%016.0f', place))
   if put.owned then redis.call('ZADD', owner_index, place, put.id) end
   if put.selfService then redis.call('ZADD', self_service, whole(put.expiresAt), put.id) end
 end

@@ -1,0 +1,27 @@
+import type { Locator, Page } from "playwright-core";
+
+/** More than any page of the console has. */
+const MAX_STOPS = 150;
+
+/** Presses Tab until the element has the focus. Fails if the keyboard does not reach it. */
+export async function tabTo(page: Page, target: Locator): Promise<void> {
+  await target.waitFor();
+  const focused = target.and(page.locator(":focus"));
+  for (let stop = 0; stop < MAX_STOPS; stop++) {
+    if ((await focused.count()) > 0) return;
+    await page.keyboard.press("Tab");
+  }
+  throw new Error(`the keyboard does not reach ${target}`);
+}
+
+/** Moves the focus to a button or a link with Tab, and presses Enter. */
+export async function pressOn(page: Page, target: Locator): Promise<void> {
+  await tabTo(page, target);
+  await page.keyboard.press("Enter");
+}
+
+/** Moves the focus to a field with Tab, and types. */
+export async function typeInto(page: Page, target: Locator, text: string): Promise<void> {
+  await tabTo(page, target);
+  await page.keyboard.type(text);
+}

@@ -1,4 +1,6 @@
 import { auditRoute } from "../api/admin/audit-route.ts";
+import type { BudgetSurveys } from "../api/admin/budget-routes.ts";
+import { budgetRoutes } from "../api/admin/budget-routes.ts";
 import { explainRoute } from "../api/admin/explain-route.ts";
 import { freezeRoutes } from "../api/admin/freeze-routes.ts";
 import { operatorRoutes } from "../api/admin/key-routes.ts";
@@ -45,6 +47,7 @@ export interface ApiDeps {
   readonly stores: Pick<Stores, "fleet" | "audit" | "bucketAdmin" | "quotaAdmin" | "usage">;
   readonly metering: Pick<Metering, "state">;
   readonly signingKeys: SigningKeys;
+  readonly surveys: BudgetSurveys;
 }
 
 /** The endpoints of each kind of listener. `open` lacks the operators' calls, for an HTTP listener beside an operator listener. */
@@ -72,6 +75,7 @@ export function apiEndpoints(runtime: Pick<Runtime, "settings" | "metrics">, dep
     ...migrationRoutes(ports),
     ...freezeRoutes(ports),
     usageReportRoute(ports, usage),
+    ...budgetRoutes(ports, deps.surveys, usage),
     auditRoute(ports, deps.stores.audit),
     statusRoute(ports, deps.readStatus),
     explainRoute(ports, deps.explain),

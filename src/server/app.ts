@@ -29,6 +29,7 @@ import { createStartWait } from "./start-wait.ts";
 import { createChecksBeforeStore } from "./startup-check.ts";
 import { createStatus } from "./status.ts";
 import { createStoreEvents, openStoresWithRetry } from "./stores.ts";
+import { openSurveys } from "./surveys.ts";
 import { openTraces } from "./tracing.ts";
 import { startMetering } from "./usage.ts";
 
@@ -119,6 +120,7 @@ async function openServices(runtime: Runtime, deps: ServiceDeps): Promise<Addres
     readStatus: createStatus(runtime, { ...deps, stores, registry, signingKeys: signing.keys, keysAddedMs }),
     explain: createExplainHandler(runtime, ports, stores),
     signingKeys: signing.keys,
+    surveys: openSurveys(runtime, { registry, stores }),
     onCompletedCall(call) {
       tracing?.call(call);
       audit.onCompletedCall(call);

@@ -89,6 +89,8 @@ const MIGRATIONS: readonly string[] = [
    CREATE TABLE IF NOT EXISTS usage_bytes (
      kind TEXT NOT NULL, day INTEGER NOT NULL, bytes INTEGER NOT NULL, PRIMARY KEY (kind, day)
    ) STRICT, WITHOUT ROWID;`,
+  // The limit of the last step, for operators.
+  "ALTER TABLE quotas ADD COLUMN unit_limit INTEGER NOT NULL DEFAULT 0;",
 ];
 
 export interface Database {

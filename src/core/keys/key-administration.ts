@@ -15,7 +15,7 @@ import type { KeyListing, KeyReader, LastUseReader } from "./ports.ts";
 import type { DeniedOperation } from "./registry-denial.ts";
 import { denied } from "./registry-denial.ts";
 
-interface StatusDeps {
+export interface StatusDeps {
   readonly view: Pick<RevocationView, "endReason">;
   readonly nowMs: () => number;
 }
@@ -131,7 +131,7 @@ function eventOf(current: KeyRecord, next: KeyRecord): AuditEventName {
   return next.disabled ? "key_disabled" : "key_enabled";
 }
 
-function viewOf({ view, nowMs: clock }: StatusDeps, record: KeyRecord): KeyView {
+export function viewOf({ view, nowMs: clock }: StatusDeps, record: KeyRecord): KeyView {
   const nowMs = clock();
   const revoked = view.endReason(record, nowMs) === "key_revoked";
   return { record, status: revoked ? "revoked" : statusOf(record, Math.floor(nowMs / 1000)) };

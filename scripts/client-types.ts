@@ -12,7 +12,12 @@ import {
   patchBody,
 } from "../src/api/admin/key-schemas.ts";
 import { limitsResponse } from "../src/api/admin/limit-routes.ts";
-import { overrideBody, overrideResponse } from "../src/api/admin/override-schemas.ts";
+import {
+  overrideBody,
+  overrideListQuery,
+  overrideListResponse,
+  overrideResponse,
+} from "../src/api/admin/override-schemas.ts";
 import {
   plansResponse,
   policyResponse,
@@ -50,6 +55,7 @@ const REQUESTS: Readonly<Record<string, z.ZodType>> = {
   KeyPatch: patchBody,
   CutOff: cutOffBody,
   LimitOverride: overrideBody,
+  OverrideFilter: overrideListQuery,
   ImportOptions: importQuery,
   AuditQuery: auditQuery,
   UsageQuery: usageQuery,
@@ -64,6 +70,7 @@ const RESPONSES: Readonly<Record<string, z.ZodType>> = {
   KeyList: keyListResponse,
   Limits: limitsResponse,
   AppliedOverride: overrideResponse,
+  OverrideList: overrideListResponse,
   PolicyInForce: policyResponse,
   Plans: plansResponse,
   Roles: rolesResponse,

@@ -2,6 +2,7 @@ import type { Command } from "commander";
 import type { Limits, Plans } from "../client/types.ts";
 import { UsageError } from "./exit-codes.ts";
 import type { Io } from "./io.ts";
+import { addOverrideList } from "./override-list.ts";
 import type { SubjectOptions } from "./overrides.ts";
 import { addOverrideCommands, showOverride, withSubject } from "./overrides.ts";
 import { formatTable } from "./table.ts";
@@ -15,6 +16,7 @@ export function addLimitsCommand(program: Command, io: Io, finish: (exitCode: nu
       "show plans, show or reset a key's buckets and quotas, and override the limits of owners and families",
     );
   addPlans(limits, io, finish);
+  addOverrideList(limits, io, finish);
   addOverrideCommands(limits, io, finish);
   withSubject(limits.command("show"))
     .addArgument(keyIdArgument("[key_id]"))

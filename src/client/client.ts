@@ -1,7 +1,9 @@
 import type { DescribedRequest, Explanation } from "./explain-types.ts";
+import { limitCalls } from "./limit-calls.ts";
+import { allPages } from "./pages.ts";
+import type { Transport } from "./transport.ts";
 import { createTransport, pathSegment } from "./transport.ts";
 import type {
-  AppliedOverride,
   AuditEvents,
   AuditQuery,
   CutOff,
@@ -17,8 +19,6 @@ import type {
   KeyList,
   KeyPatch,
   LegacyIssuedKey,
-  LimitOverride,
-  Limits,
   MigrationStatus,
   Phase,
   Plans,
@@ -94,22 +94,15 @@ export function createClient(options: ClientOptions) {
   };
 }
 
-type Transport = ReturnType<typeof createTransport>;
-
 function keyCalls({ call, json }: Transport) {
   const keyPath = (keyId: string) => `/api/admin/keys/${pathSegment(keyId)}`;
+  const list = (filter: KeyFilter = {}) =>
+    json<KeyList>({ method: "GET", path: "/api/admin/keys", query: filter });
   return {
-    list: (filter: KeyFilter = {}) =>
-      json<KeyList>({ method: "GET", path: "/api/admin/keys", query: filter }),
+    list,
     /** Every key that matches the filter, loaded page by page. */
     async *all(filter: Omit<KeyFilter, "cursor"> = {}): AsyncGenerator<Key> {
-      let cursor: string | undefined;
-      do {
-        const query: KeyFilter = cursor === undefined ? filter : { ...filter, cursor };
-        const page = await json<KeyList>({ method: "GET", path: "/api/admin/keys", query });
-        yield* page.keys;
-        cursor = page.next_cursor ?? undefined;
-      } while (cursor !== undefined);
+      for await (const { keys } of allPages((next) => list({ ...filter, ...next }))) yield* keys;
     },
     show: (keyId: string) => json<Key>({ method: "GET", path: keyPath(keyId) }),
     change: (keyId: string, patch: KeyPatch) =>
@@ -138,33 +131,19 @@ function keyCalls({ call, json }: Transport) {
 }
 
 function usageCalls({ json }: Transport) {
+  const report = (filter: UsageFilter = {}) =>
+    json<UsageReport>({ method: "GET", path: "/api/admin/usage", query: filter });
   return {
-    report: (filter: UsageFilter = {}) =>
-      json<UsageReport>({ method: "GET", path: "/api/admin/usage", query: filter }),
+    report,
     /** Every row that matches the filter, loaded page by page. */
     async *all(filter: Omit<UsageFilter, "cursor"> = {}): AsyncGenerator<UsageReport["usage"][number]> {
-      let cursor: string | undefined;
-      do {
-        const query: UsageFilter = cursor === undefined ? filter : { ...filter, cursor };
-        const page = await json<UsageReport>({ method: "GET", path: "/api/admin/usage", query });
-        yield* page.usage;
-        cursor = page.next_cursor ?? undefined;
-      } while (cursor !== undefined);
+      for await (const { usage } of allPages((next) => report({ ...filter, ...next }))) yield* usage;
     },
   };
 }
 
-/** Whose limits an override changes. */
-export type LimitSubject = { readonly owner: string } | { readonly family: string };
-
-function overridePath(subject: LimitSubject): string {
-  return "owner" in subject
-    ? `/api/admin/owners/${pathSegment(subject.owner)}/limits`
-    : `/api/admin/families/${pathSegment(subject.family)}/limits`;
-}
-
-function operatorCalls({ call, json }: Transport) {
-  const limitsPath = (keyId: string) => `/api/admin/limits/${pathSegment(keyId)}`;
+function operatorCalls(transport: Transport) {
+  const { call, json } = transport;
   return {
     /** Explains the decision that a request would get. No token is spent. */
     explain: (request: DescribedRequest) =>
@@ -193,17 +172,6 @@ function operatorCalls({ call, json }: Transport) {
         json<FreezeStatus>({ method: "PUT", path: "/api/admin/freeze", body: { seconds } }),
       end: () => call({ method: "DELETE", path: "/api/admin/freeze" }),
     },
-    limits: {
-      show: (keyId: string) => json<Limits>({ method: "GET", path: limitsPath(keyId) }),
-      /** Fills the buckets of the key's family and owner. */
-      reset: (keyId: string) => call({ method: "DELETE", path: limitsPath(keyId) }),
-      /** What the owner or the family gets instead of what its keys and roles say. */
-      showOverride: (subject: LimitSubject) =>
-        json<AppliedOverride>({ method: "GET", path: overridePath(subject) }),
-      /** Replaces the former override. */
-      setOverride: (subject: LimitSubject, override: LimitOverride) =>
-        call({ method: "PUT", path: overridePath(subject), body: override }),
-      clearOverride: (subject: LimitSubject) => call({ method: "DELETE", path: overridePath(subject) }),
-    },
+    limits: limitCalls(transport),
   };
 }

@@ -21,6 +21,8 @@ export interface Request {
 
 const DEFAULT_TIMEOUT_MS = 10_000;
 
+export type Transport = ReturnType<typeof createTransport>;
+
 /** Throws a TypeError if the URL is unusable. Its message never quotes the URL. */
 export function createTransport(options: TransportOptions) {
   const problem = urlProblem(options.url);

@@ -88,6 +88,14 @@ export interface LimitOverride {
   readonly expires_at?: string;
 }
 
+export interface OverrideFilter {
+  /** Only overrides that name this plan, also if the policy does not have it. */
+  readonly plan?: string;
+  readonly cursor?: string;
+  /** Overrides per page, 100 by default. */
+  readonly limit?: number;
+}
+
 export interface ImportOptions {
   /** Validate the lines without importing them. */
   readonly dry_run?: boolean;
@@ -266,6 +274,11 @@ export interface AppliedOverride {
   readonly note: string | null;
   readonly set_at: string;
   readonly expires_at: string | null;
+}
+
+export interface OverrideList {
+  readonly overrides: readonly AppliedOverride[];
+  readonly next_cursor: string | null;
 }
 
 export interface PolicyInForce {

@@ -13,7 +13,12 @@ import type {
   patchBody,
 } from "../../src/api/admin/key-schemas.ts";
 import type { limitsResponse } from "../../src/api/admin/limit-routes.ts";
-import type { overrideBody, overrideResponse } from "../../src/api/admin/override-schemas.ts";
+import type {
+  overrideBody,
+  overrideListQuery,
+  overrideListResponse,
+  overrideResponse,
+} from "../../src/api/admin/override-schemas.ts";
 import type {
   plansResponse,
   policyResponse,
@@ -47,6 +52,8 @@ import type {
   LimitOverride,
   Limits,
   MigrationStatus,
+  OverrideFilter,
+  OverrideList,
   Plans,
   PolicyInForce,
   Registration,
@@ -112,6 +119,7 @@ test("the client has exactly the calls of the document", async () => {
       keys.revokeIssuedBefore({ before: "2026-01-01T00:00:00Z" }),
       limits.show("ID"),
       limits.reset("ID"),
+      limits.listOverrides(),
       ...[{ owner: "ID" }, { family: "ID" }].flatMap((subject) => [
         limits.showOverride(subject),
         limits.setOverride(subject, { plan: "p" }),
@@ -185,6 +193,8 @@ test("the generated types accept what the schemas accept and return", () => {
   expectTypeOf<keyof z.input<typeof cutOffBody>>().toEqualTypeOf<keyof CutOff>();
   expectTypeOf<Frozen<z.output<typeof overrideResponse>>>().toEqualTypeOf<AppliedOverride>();
   expectTypeOf<keyof z.input<typeof overrideBody>>().toEqualTypeOf<keyof LimitOverride>();
+  expectTypeOf<Frozen<z.output<typeof overrideListResponse>>>().toEqualTypeOf<OverrideList>();
+  expectTypeOf<keyof z.input<typeof overrideListQuery>>().toEqualTypeOf<keyof OverrideFilter>();
   expectTypeOf<keyof z.input<typeof patchBody>>().toEqualTypeOf<keyof KeyPatch>();
   expectTypeOf<keyof z.input<typeof listQuery>>().toEqualTypeOf<keyof KeyFilter>();
 });

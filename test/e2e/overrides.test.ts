@@ -262,6 +262,59 @@ describe.each(["embedded", "redis"])("with the %s store", (store) => {
     expect(ofFamily).toMatchObject([{ plan: "gold", reason: null }]);
   });
 
+  describe("the list of overrides", () => {
+    test("has every override in force once over its pages, by plan if that is asked for", async () => {
+      const owners = [newOwner(), newOwner(), newOwner()].sort();
+      const [first = "", second = "", cleared = ""] = owners;
+      const { family } = await register();
+      await admin.limits.setOverride({ family }, { plan: "gold", note: "ticket" });
+      for (const owner of owners) await admin.limits.setOverride({ owner }, { plan: "team" });
+      await admin.limits.setOverride({ owner: second }, { quotas: [{ name: "monthly", limit: 5 }] });
+      await admin.limits.clearOverride({ owner: cleared });
+      const listed = async (filter: { plan?: string; limit: number }) => {
+        const found = [];
+        for await (const override of admin.limits.allOverrides(filter)) found.push(override);
+        return found.filter(({ owner, family: of }) => of === family || owners.includes(owner ?? ""));
+      };
+      const ofFamily = await admin.limits.showOverride({ family });
+      const all = [
+        await admin.limits.showOverride({ owner: first }),
+        await admin.limits.showOverride({ owner: second }),
+        ofFamily,
+      ];
+      expect(await listed({ limit: 1 })).toEqual(all);
+      expect(await listed({ limit: 500 })).toEqual(all);
+      expect(await listed({ limit: 2, plan: "gold" })).toEqual([ofFamily]);
+      expect(await listed({ limit: 2, plan: "silver" })).toEqual([]);
+    });
+
+    test("is for callers with keys:read", async () => {
+      const { token } = await register();
+      const at = { url: `http://${service.latchkey.operator}` };
+      expect(await (await operator("reader")).limits.listOverrides()).toMatchObject({ next_cursor: null });
+      await expect(createClient({ ...at, token }).limits.listOverrides()).rejects.toMatchObject({
+        status: 403,
+      });
+      await expect(createClient(at).limits.listOverrides()).rejects.toMatchObject({ status: 401 });
+    });
+
+    test.each([
+      ["plan=a%20b", "plan"],
+      ["limit=0", "limit"],
+      ["limit=501", "limit"],
+      ["cursor=x", "cursor"],
+      ["cursor=WyJyb2xlIiwiYSJd", "cursor"],
+      [`cursor=${"W".repeat(1025)}`, "cursor"],
+      ["owner=a", "owner"],
+    ])("rejects %s", async (query, name) => {
+      const response = await send("GET", `overrides?${query}`);
+      expect([response.status, await response.json()]).toEqual([
+        400,
+        expect.objectContaining({ errors: [expect.objectContaining({ pointer: `#/query/${name}` })] }),
+      ]);
+    });
+  });
+
   test("the command line sets, shows, lists and clears overrides", async () => {
     const env = { LATCHKEY_URL: `http://${service.latchkey.operator}`, LATCHKEY_TOKEN: service.adminToken };
     const run = (...args: readonly string[]) => runHere(["limits", ...args], env);
@@ -289,6 +342,12 @@ describe.each(["embedded", "redis"])("with the %s store", (store) => {
       ),
     );
     expect((await run("plans")).stdout).toMatch(/^gold: \d+ overrides$/m);
+    expect((await run("list", "--plan", "gold")).stdout).toMatch(
+      new RegExp(`^OF +PLAN +QUOTAS +UNTIL +NOTE\n(.*\n)*owner ${owner} +gold +monthly=10\\+5 +\\S+Z +why\n`),
+    );
+    const lines = (await run("list", "--json")).stdout.trim().split("\n");
+    expect(lines.map((line) => JSON.parse(line).owner)).toContain(owner);
+    expect((await run("list", "--plan", "silver")).stdout).toBe("No overrides.\n");
     expect((await run("clear", "--owner", owner)).stdout).toBe(`cleared: owner ${owner}\n`);
     expect((await run("show", "--owner", owner)).status).toBe(1);
     for (const args of [

@@ -5,8 +5,8 @@ import { operators } from "../http/access.ts";
 import type { ApiPorts } from "../http/calls.ts";
 import type { Endpoint } from "../http/endpoint.ts";
 import { endpoint } from "../http/endpoint.ts";
-import { sendProblem } from "../http/problem.ts";
 import { pageLimit } from "../http/query-values.ts";
+import { sendQueryProblem } from "./operator-call.ts";
 
 const DEFAULT_LIMIT = 100;
 
@@ -78,9 +78,7 @@ export function auditRoute(ports: ApiPorts, store: AuditStore): Endpoint {
         return call.reply.send({ events: events.map(eventBody), next_cursor: cursor ?? null });
       } catch (error) {
         if (!(error instanceof RangeError)) throw error;
-        return sendProblem(call.reply, "request_invalid", {
-          errors: [{ pointer: "#/query/after", detail: "is not a valid cursor" }],
-        });
+        return sendQueryProblem(call.reply, "after", "is not a valid cursor");
       }
     },
   });

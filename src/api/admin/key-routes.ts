@@ -8,7 +8,7 @@ import { sendProblem } from "../http/problem.ts";
 import { keyBody, sendDenial, sendIssued } from "../keys/responses.ts";
 import { issuedKey } from "../keys/schemas.ts";
 import { keyListResponse, keyResponse, listQuery, patchBody, rotateBody } from "./key-schemas.ts";
-import { withKeyId } from "./operator-call.ts";
+import { sendQueryProblem, withKeyId } from "./operator-call.ts";
 import { revocationRoutes } from "./revocation-routes.ts";
 
 const DEFAULT_PAGE = 100;
@@ -47,9 +47,7 @@ function listRoute(ports: ApiPorts): Endpoint {
       const page = { limit: limit ?? DEFAULT_PAGE, ...(cursor !== undefined && { cursor }) };
       const found = await listKeys(ports.registry, filter, page);
       if (found === "cursor_unknown") {
-        return sendProblem(call.reply, "request_invalid", {
-          errors: [{ pointer: "#/query/cursor", detail: "is not a valid cursor" }],
-        });
+        return sendQueryProblem(call.reply, "cursor", "is not a valid cursor");
       }
       return call.reply.send({ keys: found.views.map(keyBody), next_cursor: found.nextCursor ?? null });
     },

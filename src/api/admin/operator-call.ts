@@ -1,3 +1,4 @@
+import type { FastifyReply } from "fastify";
 import { isKeyId } from "../../core/keys/key-record.ts";
 import type { CallOrigin } from "../../core/keys/operation-audit.ts";
 import type { Call } from "../http/endpoint.ts";
@@ -20,4 +21,9 @@ export async function withKeyId<B, Q>(
 /** Sends `request_invalid` for the parameter `name` of the path. */
 export function sendPathProblem<B, Q>(call: Call<B, Q>, name: string, detail: string): Call<B, Q>["reply"] {
   return sendProblem(call.reply, "request_invalid", { errors: [{ pointer: `#/path/${name}`, detail }] });
+}
+
+/** Sends `request_invalid` for the parameter `name` of the query. */
+export function sendQueryProblem(reply: FastifyReply, name: string, detail: string): FastifyReply {
+  return sendProblem(reply, "request_invalid", { errors: [{ pointer: `#/query/${name}`, detail }] });
 }

@@ -1,5 +1,5 @@
 import { isFamilyId } from "../../core/keys/key-record.ts";
-import type { OverrideSubject, StoredOverride } from "../../core/overrides/override.ts";
+import type { OverrideSubject } from "../../core/overrides/override.ts";
 import { isInForce } from "../../core/overrides/override.ts";
 import { clearOverride, setOverride } from "../../core/overrides/override-administration.ts";
 import { isForeignId } from "../../core/policy/issuer.ts";
@@ -8,18 +8,21 @@ import type { ApiPorts } from "../http/calls.ts";
 import type { Call, Endpoint } from "../http/endpoint.ts";
 import { endpoint } from "../http/endpoint.ts";
 import { sendProblem } from "../http/problem.ts";
-import { formatTime, sendDenial } from "../keys/responses.ts";
+import { sendDenial } from "../keys/responses.ts";
 import { isOwnerName } from "../keys/schemas.ts";
 import { sendPathProblem } from "./operator-call.ts";
+import { overrideListRoute } from "./override-list.ts";
+import { overrideResponseBody } from "./override-response.ts";
 import { overrideBody, overrideResponse } from "./override-schemas.ts";
 
-/** Sets, shows and clears what an owner or a family gets instead of what its keys and roles say. */
+/** Lists, sets, shows and clears what an owner or a family gets instead of what its keys and roles say. */
 export function overrideRoutes(ports: ApiPorts): readonly Endpoint[] {
-  return [OWNERS, FAMILIES].flatMap((subjects) => [
+  const ofSubjects = [OWNERS, FAMILIES].flatMap((subjects) => [
     showRoute(ports, subjects),
     setRoute(ports, subjects),
     clearRoute(ports, subjects),
   ]);
+  return [overrideListRoute(ports), ...ofSubjects];
 }
 
 /** The subjects of one path. */
@@ -125,21 +128,4 @@ async function withSubject<B, Q, Identity>(
 ): Promise<Call<B, Q>["reply"]> {
   const subject = call.param(scope);
   return isValid(subject) ? next({ scope, subject }) : sendPathProblem(call, scope, fault);
-}
-
-function overrideResponseBody(
-  { scope, subject, version, expiresAt, content = {} }: StoredOverride,
-  { policy }: ApiPorts,
-) {
-  const { plan, quotas, note } = content;
-  return {
-    owner: scope === "owner" ? subject : null,
-    family: scope === "family" ? subject : null,
-    plan: plan ?? null,
-    plan_known: plan === undefined || policy().plans.has(plan),
-    quotas: quotas ?? null,
-    note: note ?? null,
-    set_at: formatTime(Math.floor(version / 1000)),
-    expires_at: expiresAt === undefined ? null : formatTime(expiresAt),
-  };
 }

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { pageLimit } from "../http/query-values.ts";
 import { planName, timestamp, visibleText } from "../keys/schemas.ts";
 
 const MAX_UNITS = 10 ** 12;
@@ -53,3 +54,17 @@ export const overrideResponse = z
     expires_at: timestamp.nullable(),
   })
   .meta({ title: "AppliedOverride" });
+
+export const overrideListQuery = z
+  .strictObject({
+    plan: planName.optional().meta({
+      description: "Only overrides that name this plan, also if the policy does not have it.",
+    }),
+    cursor: z.string().max(1024).optional(),
+    limit: pageLimit.optional().meta({ description: "Overrides per page, 100 by default." }),
+  })
+  .meta({ title: "OverrideFilter" });
+
+export const overrideListResponse = z
+  .object({ overrides: z.array(overrideResponse), next_cursor: z.string().nullable() })
+  .meta({ title: "OverrideList" });

@@ -8,9 +8,11 @@ import { operators } from "../http/access.ts";
 import type { ApiPorts } from "../http/calls.ts";
 import type { Endpoint } from "../http/endpoint.ts";
 import { endpoint } from "../http/endpoint.ts";
+import { decodeCursor, encodeCursor } from "../http/page-cursor.ts";
 import { sendProblem } from "../http/problem.ts";
 import type { UsagePorts } from "../keys/usage-body.ts";
 import { reportBody, rowBody, spanOf } from "../keys/usage-body.ts";
+import { sendQueryProblem } from "./operator-call.ts";
 import { USAGE_CSV_HEAD, usageCsvLine } from "./usage-csv.ts";
 import { usageReportQuery, usageReportResponse } from "./usage-schemas.ts";
 
@@ -67,10 +69,6 @@ async function filterOf(
   return record && { family: record.family };
 }
 
-function sendQueryProblem(reply: FastifyReply, name: string, detail: string): FastifyReply {
-  return sendProblem(reply, "request_invalid", { errors: [{ pointer: `#/query/${name}`, detail }] });
-}
-
 interface SentReport {
   readonly report: UsageReport;
   readonly span: ReportSpan;
@@ -82,7 +80,7 @@ function sendReport(
   reply: FastifyReply,
   { report: { rows, next }, span, usage }: SentReport,
 ): FastifyReply {
-  const cursor = next === undefined ? null : cursorFrom(next);
+  const cursor = next === undefined ? null : encodeCursor([next.owner, next.family]);
   const list = rows.map((row) => ({ owner: row.owner, family: row.family, ...rowBody(row) }));
   void reply.header("cache-control", "no-store").header("vary", "accept");
   if (!acceptsCsv(request))
@@ -107,19 +105,9 @@ function nextPage({ raw: { url = "" } }: FastifyRequest, cursor: string): string
   return `${path}?${parameters}`;
 }
 
-function cursorFrom({ owner, family }: UsageSubject): string {
-  return Buffer.from(JSON.stringify([owner, family])).toString("base64url");
-}
-
 /** @param owner the owner of the filter: its list has no other owner's cursors */
 function subjectFrom(cursor: string, owner: string | undefined): UsageSubject | "invalid" {
-  try {
-    const parsed: unknown = JSON.parse(Buffer.from(cursor, "base64url").toString());
-    const [first, family, ...more]: readonly unknown[] = Array.isArray(parsed) ? parsed : [];
-    if (typeof first !== "string" || typeof family !== "string" || more.length > 0) return "invalid";
-    const subject = { owner: first, family };
-    return cursorFrom(subject) === cursor && (owner ?? first) === first ? subject : "invalid";
-  } catch {
-    return "invalid";
-  }
+  const position = decodeCursor(cursor);
+  if (position === undefined || (owner ?? position[0]) !== position[0]) return "invalid";
+  return { owner: position[0], family: position[1] };
 }

@@ -1,11 +1,10 @@
+import { auditCalls } from "./audit-calls.ts";
 import type { DescribedRequest, Explanation } from "./explain-types.ts";
 import { limitCalls } from "./limit-calls.ts";
 import { allPages } from "./pages.ts";
 import type { Transport } from "./transport.ts";
 import { createTransport, pathSegment } from "./transport.ts";
 import type {
-  AuditEvents,
-  AuditQuery,
   CutOff,
   FreezeStatus,
   HolderLimits,
@@ -21,12 +20,15 @@ import type {
   LegacyIssuedKey,
   MigrationStatus,
   Phase,
+  PlanKeys,
   Plans,
   PolicyInForce,
   Registration,
   Reload,
   Roles,
   Status,
+  TopUsage,
+  TopUsageQuery,
   Usage,
   UsageFilter,
   UsageQuery,
@@ -135,6 +137,9 @@ function usageCalls({ json }: Transport) {
     json<UsageReport>({ method: "GET", path: "/api/admin/usage", query: filter });
   return {
     report,
+    /** The owners, families or routes with the most usage. The count may still run: see `complete`. */
+    top: (query: TopUsageQuery = {}) =>
+      json<TopUsage>({ method: "GET", path: "/api/admin/usage/top", query }),
     /** Every row that matches the filter, loaded page by page. */
     async *all(filter: Omit<UsageFilter, "cursor"> = {}): AsyncGenerator<UsageReport["usage"][number]> {
       for await (const { usage } of allPages((next) => report({ ...filter, ...next }))) yield* usage;
@@ -151,13 +156,15 @@ function operatorCalls(transport: Transport) {
     policy: {
       show: () => json<PolicyInForce>({ method: "GET", path: "/api/admin/policy" }),
       plans: () => json<Plans>({ method: "GET", path: "/api/admin/plans" }),
+      /** How many keys have each plan. The count may still run: see `complete`. */
+      planKeys: () => json<PlanKeys>({ method: "GET", path: "/api/admin/plans/keys" }),
       roles: () => json<Roles>({ method: "GET", path: "/api/admin/roles" }),
       /** Reloads the policy file of one instance now. */
       reload: () => json<Reload>({ method: "POST", path: "/api/admin/policy/reload" }),
     },
     /** One instance, its store and the other instances. */
     status: () => json<Status>({ method: "GET", path: "/api/admin/status" }),
-    audit: (query: AuditQuery = {}) => json<AuditEvents>({ method: "GET", path: "/api/admin/audit", query }),
+    ...auditCalls(transport),
     migration: {
       show: () => json<MigrationStatus>({ method: "GET", path: "/api/admin/migration" }),
       /** Sets the phase for all instances. With `from-policy`, the policy file determines it again. */

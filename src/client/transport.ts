@@ -14,6 +14,8 @@ export interface Request {
   /** A body of NDJSON. */
   readonly lines?: string;
   readonly form?: Readonly<Record<string, string>>;
+  /** The media type of the response; JSON by default. */
+  readonly accept?: string;
   /** Instead of the client's own token. */
   readonly token?: string;
   readonly idempotencyKey?: string | undefined;
@@ -27,19 +29,21 @@ export type Transport = ReturnType<typeof createTransport>;
 export function createTransport(options: TransportOptions) {
   const problem = urlProblem(options.url);
   if (problem !== undefined) throw new TypeError(`the url ${problem}`);
-  const call = async (request: Request): Promise<string> => {
+  const call = async (request: Request) => {
     const response = await send(options, request);
     const text = await response.text();
     if (!response.ok)
       throw new LatchkeyProblem(response.status, parseProblem(text), response.headers.get("retry-after"));
-    return text;
+    return { text, link: response.headers.get("link") };
   };
   return {
     /** A call without a response body. */
     call: async (request: Request): Promise<void> => void (await call(request)),
+    /** A call with a response of text, and its `Link` header. */
+    text: call,
     /** A call with a response body. Its type is generated from the schema of the server. */
     json: async <T>(request: Request): Promise<T> => {
-      const text = await call(request);
+      const { text } = await call(request);
       try {
         return JSON.parse(text);
       } catch {
@@ -106,7 +110,7 @@ function headersOf(options: TransportOptions, request: Request): Record<string, 
     if (problem !== undefined) throw new TypeError(`the ${name} ${problem}`);
   }
   return {
-    accept: "application/json",
+    accept: request.accept ?? "application/json",
     ...(request.lines !== undefined && { "content-type": "application/x-ndjson" }),
     ...(request.body && { "content-type": "application/json" }),
     ...(token !== undefined && { authorization: `Bearer ${token}` }),

@@ -10,6 +10,8 @@ import { policyRoutes } from "../api/admin/policy-routes.ts";
 import type { StatusBody } from "../api/admin/status-route.ts";
 import { statusRoute } from "../api/admin/status-route.ts";
 import { usageReportRoute } from "../api/admin/usage-route.ts";
+import type { VerificationPort } from "../api/admin/verification-routes.ts";
+import { verificationRoutes } from "../api/admin/verification-routes.ts";
 import { browserRoutes } from "../api/docs/browser-routes.ts";
 import { pageRoutes } from "../api/docs/page-routes.ts";
 import type { ApiPorts } from "../api/http/calls.ts";
@@ -48,6 +50,7 @@ export interface ApiDeps {
   readonly metering: Pick<Metering, "state">;
   readonly signingKeys: SigningKeys;
   readonly surveys: BudgetSurveys;
+  readonly verification: VerificationPort;
 }
 
 /** The endpoints of each kind of listener. `open` lacks the operators' calls, for an HTTP listener beside an operator listener. */
@@ -77,6 +80,7 @@ export function apiEndpoints(runtime: Pick<Runtime, "settings" | "metrics">, dep
     usageReportRoute(ports, usage),
     ...budgetRoutes(ports, deps.surveys, usage),
     auditRoute(ports, deps.stores.audit),
+    ...verificationRoutes(ports, deps.verification),
     statusRoute(ports, deps.readStatus),
     explainRoute(ports, deps.explain),
   ];

@@ -6,6 +6,7 @@ import { unsetSecretLogger } from "../telemetry/fault-messages.ts";
 import type { Metrics } from "../telemetry/metrics/metrics.ts";
 import type { Output } from "../telemetry/output.ts";
 import type { Tracing } from "../telemetry/tracing.ts";
+import type { Audit } from "./audit.ts";
 import { openAudit } from "./audit.ts";
 import { startBackgroundWork } from "./background.ts";
 import { createAuthorizePorts, createChecks, createExplainHandler } from "./check-handler.ts";
@@ -120,12 +121,17 @@ async function openServices(runtime: Runtime, deps: ServiceDeps): Promise<Addres
     readStatus: createStatus(runtime, { ...deps, stores, registry, signingKeys: signing.keys, keysAddedMs }),
     explain: createExplainHandler(runtime, ports, stores),
     signingKeys: signing.keys,
+    verification: audit.verification,
     surveys: openSurveys(runtime, { registry, stores }),
-    onCompletedCall(call) {
-      tracing?.call(call);
-      audit.onCompletedCall(call);
-    },
+    onCompletedCall: callObserver(tracing, audit),
   });
   stores.onStarted();
   return addresses;
+}
+
+function callObserver(tracing: Tracing | undefined, audit: Audit): Audit["onCompletedCall"] {
+  return (call) => {
+    tracing?.call(call);
+    audit.onCompletedCall(call);
+  };
 }

@@ -3,7 +3,7 @@ import { Validator } from "@seriousme/openapi-schema-validator";
 import { afterAll, beforeAll, describe, expect, expectTypeOf, test } from "vitest";
 import { z } from "zod";
 import { CLIENT_TYPES_FILE, clientTypes } from "../../scripts/client-types.ts";
-import type { auditQuery, auditResponse } from "../../src/api/admin/audit-route.ts";
+import type { auditQuery, auditResponse } from "../../src/api/admin/audit-schemas.ts";
 import type { explainBody, explanation } from "../../src/api/admin/explain-schemas.ts";
 import type {
   cutOffBody,

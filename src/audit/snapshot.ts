@@ -1,0 +1,68 @@
+import type { FileHandle } from "node:fs/promises";
+import { open, stat } from "node:fs/promises";
+import { basename } from "node:path";
+import { setTimeout as pause } from "node:timers/promises";
+import { filesAside } from "./file.ts";
+
+/** An open file of a log, up to the size that it had when all of them were open. */
+export interface SnapshotFile {
+  /** Without its folder. */
+  readonly name: string;
+  readonly handle: FileHandle;
+  readonly size: number;
+}
+
+const ATTEMPTS = 20;
+const RETRY_AFTER_MS = 50;
+
+/**
+ * Opens every file of a log at one moment, although the log may be rotated and old files dropped meanwhile. The oldest file
+ * comes first. Rejects if the files cannot be read, or do not stay the same for long enough.
+ */
+export async function openSnapshot(path: string): Promise<readonly SnapshotFile[]> {
+  for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
+    const before = await identities(path);
+    const opened = await openAll(before.map(({ path }) => path));
+    // A file that was rotated in between would be read twice or not at all.
+    if (opened !== undefined && isSame(before, await identities(path))) return opened;
+    await Promise.all((opened ?? []).map(({ handle }) => handle.close()));
+    await pause(RETRY_AFTER_MS);
+  }
+  throw new Error("the files of the log changed whenever they were opened: try again");
+}
+
+interface Identity {
+  readonly path: string;
+  readonly inode: number;
+}
+
+async function identities(path: string): Promise<readonly Identity[]> {
+  const paths = [...(await filesAside(path)).map((file) => file.path), path];
+  const found = await Promise.all(
+    paths.map(async (path) => ({ path, inode: (await stat(path).catch(() => undefined))?.ino ?? -1 })),
+  );
+  return found.filter(({ inode }) => inode !== -1);
+}
+
+function isSame(before: readonly Identity[], after: readonly Identity[]): boolean {
+  return (
+    before.length === after.length &&
+    before.every(({ path, inode }, at) => after[at]?.path === path && after[at]?.inode === inode)
+  );
+}
+
+/** Undefined if a file is gone. */
+async function openAll(paths: readonly string[]): Promise<readonly SnapshotFile[] | undefined> {
+  const opened: SnapshotFile[] = [];
+  for (const path of paths) {
+    try {
+      const handle = await open(path, "r");
+      opened.push({ name: basename(path), handle, size: 0 });
+    } catch (error) {
+      await Promise.all(opened.map(({ handle }) => handle.close()));
+      if (error instanceof Error && "code" in error && error.code === "ENOENT") return undefined;
+      throw error;
+    }
+  }
+  return Promise.all(opened.map(async (file) => ({ ...file, size: (await file.handle.stat()).size })));
+}

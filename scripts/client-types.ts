@@ -34,6 +34,12 @@ import {
 import { statusResponse } from "../src/api/admin/status-route.ts";
 import { usageReportQuery, usageReportResponse } from "../src/api/admin/usage-schemas.ts";
 import { verificationResponse } from "../src/api/admin/verification-routes.ts";
+import {
+  linkResponse,
+  openedSessionResponse,
+  sessionResponse,
+  signInBody,
+} from "../src/api/console/session-schemas.ts";
 import { jwkSetResponse } from "../src/api/keys/jwks-route.ts";
 import { confirmation, introspection, issuedKey, registerBody, validKey } from "../src/api/keys/schemas.ts";
 import { holderLimitsResponse, usageQuery, usageResponse } from "../src/api/keys/usage-schemas.ts";
@@ -70,6 +76,7 @@ const REQUESTS: Readonly<Record<string, z.ZodType>> = {
   TopUsageQuery: topUsageQuery,
   UsageQuery: usageQuery,
   UsageFilter: usageReportQuery,
+  SignIn: signInBody,
 };
 /** The bodies that the API returns, and their named parts. */
 const RESPONSES: Readonly<Record<string, z.ZodType>> = {
@@ -98,6 +105,9 @@ const RESPONSES: Readonly<Record<string, z.ZodType>> = {
   NearLimits: nearLimitsResponse,
   TopUsage: topUsageResponse,
   Status: statusResponse,
+  ConsoleSession: sessionResponse,
+  OpenedConsoleSession: openedSessionResponse,
+  ConsoleLink: linkResponse,
   HolderLimits: holderLimitsResponse,
   Usage: usageResponse,
   UsageReport: usageReportResponse,

@@ -3,6 +3,7 @@ import "./styles/base.css";
 import "./styles/parts.css";
 import "./styles/shell.css";
 import "./styles/pages.css";
+import "./styles/audit.css";
 import { render } from "preact";
 import { createConsoleSessions } from "./data/session.ts";
 import { PAGES } from "./pages.ts";

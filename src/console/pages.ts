@@ -1,7 +1,9 @@
 import type { Page } from "./page.ts";
+import { Audit } from "./pages/audit/audit.tsx";
 import { Overview } from "./pages/overview.tsx";
 
 /** Every page, in the order of the navigation. */
 export const PAGES: readonly Page[] = [
   { path: "", title: "Overview", shortcut: "o", scopes: ["keys:read"], component: Overview },
+  { path: "audit", title: "Audit", shortcut: "a", scopes: ["audit:read"], component: Audit },
 ];

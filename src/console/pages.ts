@@ -1,9 +1,11 @@
 import type { Page } from "./page.ts";
 import { Audit } from "./pages/audit/audit.tsx";
+import { Budgets } from "./pages/budgets/budgets.tsx";
 import { Overview } from "./pages/overview.tsx";
 
 /** Every page, in the order of the navigation. */
 export const PAGES: readonly Page[] = [
   { path: "", title: "Overview", shortcut: "o", scopes: ["keys:read"], component: Overview },
+  { path: "budgets", title: "Budgets", shortcut: "b", scopes: ["keys:read"], component: Budgets },
   { path: "audit", title: "Audit", shortcut: "a", scopes: ["audit:read"], component: Audit },
 ];

@@ -37,10 +37,11 @@ export function Audit({ route }: PageProps) {
         </label>
         <Button onClick={() => setExporting(true)}>Export…</Button>
       </FilterForm>
+      {/* Before the events, so that the keyboard reaches it without passing every key. */}
+      <Verification />
       <section aria-label="Events">
         <Events list={list} isFiltered={isFiltered(values)} />
       </section>
-      <Verification />
       {isExporting && <ExportDialog filter={filter} onClose={() => setExporting(false)} />}
     </>
   );

@@ -21,26 +21,38 @@ const COLUMNS: readonly Column<AuditEvent>[] = [
   },
   { title: "About", cell: (event) => <Subject event={event} /> },
   { title: "Actor", cell: ({ actor }) => <code>{actor}</code> },
-  { title: "From", cell: ({ address }) => <span class="number">{address ?? ""}</span> },
+  { title: "Address", cell: ({ address }) => <span class="number">{address ?? ""}</span> },
   { title: "Details", cell: ({ reason }) => <span class="wrap">{reason ?? ""}</span> },
 ];
+
+const short = new Intl.DateTimeFormat(undefined, {
+  month: "short",
+  day: "numeric",
+  hour: "2-digit",
+  minute: "2-digit",
+  second: "2-digit",
+  hourCycle: "h23",
+});
 
 /** When something happened matters more here than how long ago it was. */
 function EventTime({ at }: { readonly at: string }) {
   return (
-    <time class="number nowrap" dateTime={at} title={at}>
-      {formatTime(Date.parse(at))}
+    <time class="number nowrap light" dateTime={at} title={`${formatTime(Date.parse(at))} (${at})`}>
+      {new Date(at).getFullYear() === new Date().getFullYear()
+        ? short.format(Date.parse(at))
+        : formatTime(Date.parse(at))}
     </time>
   );
 }
 
 /** The key if there is one, and what it belongs to. */
 function Subject({ event: { key_id, family, owner, role, plan } }: { readonly event: AuditEvent }) {
-  const isOwnFamily = owner === null || owner === family;
-  const more = [
-    ...(isOwnFamily ? [] : [`owner ${owner}`]),
-    ...(role === null || key_id !== null ? [] : [`role ${role}`]),
-    ...(plan === null ? [] : [`plan ${plan}`]),
+  const ownerName = owner === family ? null : owner;
+  const named = [
+    ...(family !== null && key_id === null ? [["family", family] as const] : []),
+    ...(ownerName === null ? [] : [["owner", ownerName] as const]),
+    ...(role === null || key_id !== null ? [] : [["role", role] as const]),
+    ...(plan === null ? [] : [["plan", plan] as const]),
   ];
   return (
     <div class="subject">
@@ -49,8 +61,15 @@ function Subject({ event: { key_id, family, owner, role, plan } }: { readonly ev
           <code>{key_id}</code>
         </a>
       )}
-      {key_id === null && family !== null && <code>{family}</code>}
-      {more.length > 0 && <span class="muted wrap">{more.join(", ")}</span>}
+      {named.length > 0 && (
+        <span>
+          {named.map(([name, value]) => (
+            <span key={name} class="named">
+              <span class="muted">{name}</span> <code>{value}</code>
+            </span>
+          ))}
+        </span>
+      )}
     </div>
   );
 }

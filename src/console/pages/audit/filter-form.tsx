@@ -49,6 +49,18 @@ export function FilterForm({ values, onApply, children }: FilterFormProps) {
   return (
     <form class="filters" aria-label="Filter" onSubmit={submit}>
       <div class="fields">
+        <Field label="Event">
+          {(ids) => (
+            <select {...ids} value={draft.event} onChange={set("event")}>
+              <option value="">any</option>
+              {[...new Set([...EVENTS, ...(draft.event === "" ? [] : [draft.event])])].map((name) => (
+                <option key={name} value={name}>
+                  {name}
+                </option>
+              ))}
+            </select>
+          )}
+        </Field>
         {TEXTS.map(([field, label]) => (
           <Field key={field} label={label}>
             {(ids) => (
@@ -64,18 +76,6 @@ export function FilterForm({ values, onApply, children }: FilterFormProps) {
             )}
           </Field>
         ))}
-        <Field label="Event">
-          {(ids) => (
-            <select {...ids} value={draft.event} onChange={set("event")}>
-              <option value="">any</option>
-              {[...new Set([...EVENTS, ...(draft.event === "" ? [] : [draft.event])])].map((name) => (
-                <option key={name} value={name}>
-                  {name}
-                </option>
-              ))}
-            </select>
-          )}
-        </Field>
         <Field label="Outcome">
           {(ids) => (
             <select {...ids} value={draft.outcome} onChange={set("outcome")}>

@@ -30,20 +30,20 @@ export function Verification() {
       <CallView call={shown} what="the verification">
         {(state) => (
           <>
-            <div class="verification" role="status">
-              <StateView state={state} />
-            </div>
-            {start.problem !== undefined && <ProblemNotice problem={start.problem} />}
-            {state.state !== "off" && (
-              <div>
+            <div class="verification">
+              <div role="status">
+                <StateView state={state} />
+              </div>
+              {state.state !== "off" && (
                 <Button
                   isRunning={start.isRunning || state.state === "running"}
                   onClick={() => void start.run()}
                 >
                   {state.state === "running" ? "Verifying…" : "Verify the chain"}
                 </Button>
-              </div>
-            )}
+              )}
+            </div>
+            {start.problem !== undefined && <ProblemNotice problem={start.problem} />}
           </>
         )}
       </CallView>

@@ -27,9 +27,9 @@ export function NearLimits() {
     EVERY_MS,
   );
   return (
-    <section aria-labelledby="near">
+    <section>
       <div class="heading">
-        <h2 id="near">Quotas near their end</h2>
+        <h2>Quotas near their end</h2>
         <span class="spring" />
         <Select<Share>
           label="Used at least"

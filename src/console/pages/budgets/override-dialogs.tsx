@@ -47,7 +47,7 @@ export function SetOverrideDialog({
   return (
     <Dialog title={former === undefined ? "Set an override" : "Change the override"} onClose={onClose}>
       {former !== undefined && (
-        <p>
+        <p class="dialog-subject">
           <SubjectName subject={draft} />
         </p>
       )}

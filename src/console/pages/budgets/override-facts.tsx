@@ -53,7 +53,8 @@ export function Affected({ subject }: { readonly subject: Subject }) {
           </Badge>{" "}
           {keys > 0 ? (
             <>
-              get other limits at once; last used <Time at={lastUsedAt} />.
+              {keys === 1 && !isMore ? "gets" : "get"} other limits at once; last used{" "}
+              <Time at={lastUsedAt} />.
             </>
           ) : (
             <>It applies to keys that are registered later, and to tokens of other issuers.</>

@@ -52,9 +52,9 @@ export function Overrides({ plan, subject }: Chosen) {
   };
   const columns = useMemo(() => columnsOf(missing === undefined, setChange), [missing]);
   return (
-    <section aria-labelledby="overrides">
+    <section>
       <div class="heading">
-        <h2 id="overrides">Overrides</h2>
+        <h2>Overrides</h2>
         <span class="spring" />
         <Finder key={subject} plan={plan} subject={subject} />
         <Button

@@ -25,8 +25,8 @@ export function Plans() {
     COUNT_EVERY_MS,
   );
   return (
-    <section aria-labelledby="plans">
-      <h2 id="plans">Plans</h2>
+    <section>
+      <h2>Plans</h2>
       <CallView call={plans} what="the plans">
         {(value) => <PlanTable plans={value} keys={keys.value} />}
       </CallView>

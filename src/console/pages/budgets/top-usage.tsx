@@ -30,9 +30,9 @@ export function TopUsage() {
     EVERY_MS,
   );
   return (
-    <section aria-labelledby="top">
+    <section>
       <div class="heading">
-        <h2 id="top">Largest usage</h2>
+        <h2>Largest usage</h2>
         <span class="spring" />
         <Select<Of>
           label="Of"

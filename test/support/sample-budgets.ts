@@ -1,5 +1,6 @@
 import type { TestedConsole } from "./console.ts";
 import { connectChecks } from "./direct-checks.ts";
+import type { TestedLatchkey } from "./latchkey.ts";
 
 /** Plans, quotas and routes for {@link sampleBudgets}. */
 export const BUDGETS_POLICY = `
@@ -35,7 +36,10 @@ const OWNERS = [
 ] as const;
 
 /** Keys, requests and overrides of several owners. Resolves when all of it is in the store. */
-export async function sampleBudgets({ latchkey, client }: TestedConsole): Promise<void> {
+export async function sampleBudgets({
+  latchkey,
+  client,
+}: Pick<TestedConsole, "client"> & { readonly latchkey: Pick<TestedLatchkey, "grpc"> }): Promise<void> {
   const checks = await connectChecks(latchkey.grpc);
   try {
     for (const { owner, plan, ...requests } of OWNERS) {

@@ -129,7 +129,7 @@ function FoundOverrides({ found: { overrides, isMore }, chosen, columns }: Found
       {isMore && (
         <p>
           These are the first {formatCount(overrides.length)}. Find others by their owner or family, or with{" "}
-          <code>latchkey limits overrides</code>.
+          <code>latchkey limits list</code>.
         </p>
       )}
     </>

@@ -2,6 +2,7 @@ import type { FileHandle } from "node:fs/promises";
 import { open, stat } from "node:fs/promises";
 import { basename } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
+import { errorMessage } from "../core/error-message.ts";
 import { filesAside } from "./file.ts";
 
 /** An open file of a log, up to the size that it had when all of them were open. */
@@ -20,15 +21,40 @@ const RETRY_AFTER_MS = 50;
  * comes first. Rejects if the files cannot be read, or do not stay the same for long enough.
  */
 export async function openSnapshot(path: string): Promise<readonly SnapshotFile[]> {
+  let problem = "the files of the log changed whenever they were opened: try again";
   for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
-    const before = await identities(path);
-    const opened = await openAll(before.map(({ path }) => path));
-    // A file that was rotated in between would be read twice or not at all.
-    if (opened !== undefined && isSame(before, await identities(path))) return opened;
-    await Promise.all((opened ?? []).map(({ handle }) => handle.close()));
+    try {
+      const opened = await openOnce(path);
+      if (opened !== undefined) return opened;
+    } catch (error) {
+      if (!isMissing(error)) throw error;
+      problem = errorMessage(error);
+    }
     await pause(RETRY_AFTER_MS);
   }
-  throw new Error("the files of the log changed whenever they were opened: try again");
+  throw new Error(problem);
+}
+
+/** Undefined if the files changed meanwhile. */
+async function openOnce(path: string): Promise<readonly SnapshotFile[] | undefined> {
+  const before = await identities(path);
+  const opened = await openAll(before.map((file) => file.path));
+  const after = await identities(path).catch((error: unknown) => {
+    if (isMissing(error)) return [];
+    throw error;
+  });
+  // A file that was rotated in between would be read twice or not at all.
+  if (isSame(before, after)) return opened;
+  await closeAll(opened);
+  return undefined;
+}
+
+function isMissing(error: unknown): boolean {
+  return error instanceof Error && "code" in error && error.code === "ENOENT";
+}
+
+export async function closeAll(files: readonly SnapshotFile[]): Promise<void> {
+  await Promise.all(files.map(({ handle }) => handle.close()));
 }
 
 interface Identity {
@@ -51,18 +77,16 @@ function isSame(before: readonly Identity[], after: readonly Identity[]): boolea
   );
 }
 
-/** Undefined if a file is gone. */
-async function openAll(paths: readonly string[]): Promise<readonly SnapshotFile[] | undefined> {
+/** Opens all files, or none. */
+async function openAll(paths: readonly string[]): Promise<readonly SnapshotFile[]> {
   const opened: SnapshotFile[] = [];
-  for (const path of paths) {
-    try {
-      const handle = await open(path, "r");
-      opened.push({ name: basename(path), handle, size: 0 });
-    } catch (error) {
-      await Promise.all(opened.map(({ handle }) => handle.close()));
-      if (error instanceof Error && "code" in error && error.code === "ENOENT") return undefined;
-      throw error;
-    }
+  try {
+    for (const path of paths) opened.push({ name: basename(path), handle: await open(path, "r"), size: 0 });
+    return await Promise.all(
+      opened.map(async (file) => ({ ...file, size: (await file.handle.stat()).size })),
+    );
+  } catch (error) {
+    await closeAll(opened);
+    throw error;
   }
-  return Promise.all(opened.map(async (file) => ({ ...file, size: (await file.handle.stat()).size })));
 }

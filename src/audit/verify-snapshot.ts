@@ -1,6 +1,7 @@
 import { setTimeout as pause } from "node:timers/promises";
 import { linesOf } from "./lines.ts";
 import type { SnapshotFile } from "./snapshot.ts";
+import { closeAll } from "./snapshot.ts";
 import type { AuditVerifier, Verified } from "./verify.ts";
 
 const CHUNK_BYTES = 128 * 1024;
@@ -42,6 +43,6 @@ export async function verifySnapshot(
     }
     return verifier.end();
   } finally {
-    await Promise.all(files.map(({ handle }) => handle.close()));
+    await closeAll(files);
   }
 }

@@ -1,7 +1,7 @@
 import { parentPort, workerData } from "node:worker_threads";
 import { z } from "zod";
 import { errorMessage } from "../core/error-message.ts";
-import { openSnapshot } from "./snapshot.ts";
+import { closeAll, openSnapshot } from "./snapshot.ts";
 import type { ThreadMessage } from "./verification.ts";
 import { createAuditVerifier } from "./verify.ts";
 import { verifySnapshot } from "./verify-snapshot.ts";
@@ -23,7 +23,7 @@ async function verify(): Promise<void> {
   send({ kind: "opened", files: files.length, bytes });
   // Before the first line of a new log. A log that was emptied has a checkpoint.
   if (bytes === 0 && checkpoints.length === 0) {
-    await Promise.all(files.map(({ handle }) => handle.close()));
+    await closeAll(files);
     return send({ kind: "done", verified: { ok: true, chains: [], lines: 0 } });
   }
   let reportedMs = 0;

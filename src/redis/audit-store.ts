@@ -34,12 +34,11 @@ export function createAuditStore(
       }
     },
     done,
-    async read({ after, before, limit }) {
+    async read({ fromOldest, after, before, limit }) {
       const cursor = after ?? before;
-      if (cursor !== undefined && cursor !== "" && !CURSOR_FORM.test(cursor))
-        throw new RangeError("no such cursor");
-      if (after !== undefined) {
-        const from = after === "" ? "-" : `(${after}`;
+      if (cursor !== undefined && !CURSOR_FORM.test(cursor)) throw new RangeError("no such cursor");
+      if (fromOldest || after !== undefined) {
+        const from = after === undefined ? "-" : `(${after}`;
         return toStored(await client.command("XRANGE", stream, from, "+", "COUNT", limit));
       }
       const to = before === undefined ? "+" : `(${before}`;

@@ -30,8 +30,9 @@ export function createAuditStore({ sqlite }: Database): AuditStore {
       const last = cursors.at(-1);
       if (last !== undefined) mark.run(CURSOR, last);
     },
-    async read({ after: cursor, before = String(Number.MAX_SAFE_INTEGER), limit }) {
-      if (cursor !== "" && !CURSOR_FORM.test(cursor ?? before)) throw new RangeError("no such cursor");
+    async read({ fromOldest, after: cursor, before = String(Number.MAX_SAFE_INTEGER), limit }) {
+      if (fromOldest) return after.all(0, limit).map(toStored);
+      if (!CURSOR_FORM.test(cursor ?? before)) throw new RangeError("no such cursor");
       if (cursor !== undefined) return after.all(Number(cursor), limit).map(toStored);
       return newest.all(Number(before), limit).map(toStored).reverse();
     },

@@ -11,7 +11,7 @@ import { endpoint } from "../http/endpoint.ts";
 import { accepted, withParameters } from "../http/media-types.ts";
 import { sendProblem } from "../http/problem.ts";
 import { AUDIT_CSV_HEAD, auditCsvLine } from "./audit-csv.ts";
-import { auditQuery, auditResponse, OLDEST } from "./audit-schemas.ts";
+import { auditQuery, auditResponse } from "./audit-schemas.ts";
 
 const DEFAULT_LIMIT = 100;
 const MEDIA_TYPES = ["text/csv", "application/x-ndjson"] as const;
@@ -52,8 +52,6 @@ export function auditRoute(ports: ApiPorts, store: AuditStore): Endpoint {
 
 function read(store: AuditStore, query: Query): Promise<FoundEvents> {
   const { after, before, from, to, key_id: keyId, limit = DEFAULT_LIMIT, order: _, ...fields } = query;
-  // Only `oldest` stands for the position before all events.
-  if (after === "" || before === "") throw new RangeError("no such cursor");
   const filter = {
     ...fields,
     ...(keyId !== undefined && { keyId }),
@@ -62,7 +60,7 @@ function read(store: AuditStore, query: Query): Promise<FoundEvents> {
   };
   return readEvents(store, filter, {
     limit,
-    ...(after !== undefined && { after: after === OLDEST ? "" : after }),
+    ...(after !== undefined && { after }),
     ...(before !== undefined && { before }),
   });
 }

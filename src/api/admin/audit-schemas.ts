@@ -1,12 +1,10 @@
 import { z } from "zod";
+import { OLDEST } from "../../core/audit/audit-query.ts";
 import { pageLimit } from "../http/query-values.ts";
 import { moment } from "../keys/usage-schemas.ts";
 
 const name = z.string().min(1).max(300);
 const cursor = z.string().max(64);
-
-/** Reads from the oldest event on. No store has such a cursor. */
-export const OLDEST = "oldest";
 
 export const auditQuery = z
   .strictObject({

@@ -11,7 +11,7 @@ export interface AuditFilter
   readonly toMs?: number;
 }
 
-/** Where to read: the newest events, the newest before a cursor, or those after a cursor (`""`: from the oldest on). */
+/** Where to read: the newest events, the newest before a cursor, those after a cursor, or with `oldest` all from the first on. */
 export interface AuditPage {
   readonly after?: string;
   readonly before?: string;
@@ -26,6 +26,9 @@ export interface FoundEvents {
   /** Where a query for earlier events continues; undefined if none can match, and after a query with `after`. */
   readonly earlier: string | undefined;
 }
+
+/** Instead of a cursor: reads from the first event on. */
+export const OLDEST = "oldest";
 
 /** Events read at a time: enough for a filter that few events match, few enough not to delay Checks. */
 const PORTION = 500;
@@ -51,7 +54,7 @@ export function readEvents(store: AuditStore, filter: AuditFilter, page: AuditPa
   const reading = { matches, limit: page.limit, portion: isFiltered ? PORTION : page.limit };
   return page.after === undefined
     ? readNewest(store, { ...reading, fromMs }, page.before)
-    : readAfter(store, reading, page.after);
+    : readAfter(store, reading, page.after === OLDEST ? undefined : page.after);
 }
 
 interface Reading {
@@ -85,13 +88,14 @@ async function readNewest(
 async function readAfter(
   store: AuditStore,
   { matches, limit, portion }: Reading,
-  after: string,
+  after: string | undefined,
 ): Promise<FoundEvents> {
   const events: StoredEvent[] = [];
   let cursor = after;
-  const found = () => ({ events, cursor: cursor === "" ? undefined : cursor, earlier: undefined });
+  const found = () => ({ events, cursor, earlier: undefined });
   for (let at = 0; at < PORTIONS; at++) {
-    const page = await store.read({ limit: portion, after: cursor });
+    const from = cursor === undefined ? ({ fromOldest: true } as const) : { after: cursor };
+    const page = await store.read({ limit: portion, ...from });
     for (const event of page) {
       cursor = event.cursor;
       if (matches(event)) events.push(event);

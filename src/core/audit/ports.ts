@@ -20,12 +20,13 @@ export interface AuditStore {
   claim(limit: number): Promise<readonly StoredEvent[]>;
   done(cursors: readonly string[]): Promise<void>;
   /**
-   * The newest events, the newest before a cursor, or those after a cursor; oldest first. `after: ""` is before the oldest
-   * event. Throws RangeError on an invalid cursor.
+   * The newest events, the newest before a cursor, those after a cursor, or the oldest; oldest first. Throws RangeError on an
+   * invalid cursor.
    */
   read(query: {
     readonly after?: string;
     readonly before?: string;
+    readonly fromOldest?: true;
     readonly limit: number;
   }): Promise<readonly StoredEvent[]>;
   /** Removes logged events that are older than this time (milliseconds). */

@@ -9,6 +9,7 @@ import {
   topUsageQuery,
   topUsageResponse,
 } from "../src/api/admin/budget-schemas.ts";
+import { figures } from "../src/api/admin/figures-schemas.ts";
 import { freezeResponse } from "../src/api/admin/freeze-routes.ts";
 import {
   cutOffBody,
@@ -105,6 +106,7 @@ const RESPONSES: Readonly<Record<string, z.ZodType>> = {
   NearLimits: nearLimitsResponse,
   TopUsage: topUsageResponse,
   Status: statusResponse,
+  Figures: figures,
   ConsoleSession: sessionResponse,
   OpenedConsoleSession: openedSessionResponse,
   ConsoleLink: linkResponse,

@@ -8,7 +8,7 @@ export type AuditExportFilter = Omit<AuditQuery, "after" | "before" | "order" | 
 const PAGE_SIZE = 500;
 
 /** The calls about the audit events and the audit log. */
-export function auditCalls({ json, text }: Transport) {
+export function auditCalls({ json, open }: Transport) {
   const path = "/api/admin/audit";
   return {
     audit: (query: AuditQuery = {}) => json<AuditEvents>({ method: "GET", path, query }),
@@ -19,11 +19,12 @@ export function auditCalls({ json, text }: Transport) {
       let isFirst = true;
       do {
         const query = { ...filter, order: "newest", limit: PAGE_SIZE, before } as const;
-        const page = await text({ method: "GET", path, query, accept });
+        const response = await open({ method: "GET", path, query, accept });
+        const text = await response.text();
         // Each page of CSV has the line of names.
-        yield isFirst || format === "ndjson" ? page.text : page.text.slice(page.text.indexOf("\n") + 1);
+        yield isFirst || format === "ndjson" ? text : text.slice(text.indexOf("\n") + 1);
         isFirst = false;
-        before = previousCursor(page.link);
+        before = previousCursor(response.headers.get("link"));
       } while (before !== undefined);
     },
     /** The verification of the audit log that one instance writes. */

@@ -1,4 +1,5 @@
 import { auditCalls } from "./audit-calls.ts";
+import { streamedEvents } from "./event-stream.ts";
 import type { DescribedRequest, Explanation } from "./explain-types.ts";
 import { limitCalls } from "./limit-calls.ts";
 import { allPages } from "./pages.ts";
@@ -8,6 +9,7 @@ import type {
   ConsoleLink,
   ConsoleSession,
   CutOff,
+  Figures,
   FreezeStatus,
   HolderLimits,
   ImportOptions,
@@ -168,8 +170,20 @@ function usageCalls({ json }: Transport) {
   };
 }
 
+async function* streamFigures(open: Transport["open"], signal: AbortSignal): AsyncGenerator<Figures> {
+  const request = { method: "GET", path: "/api/admin/figures", signal } as const;
+  const { body } = await open(request);
+  if (body === null) return;
+  for await (const { type, data } of streamedEvents(body)) {
+    // A credential that is no longer valid ends the stream. The next call gets the whole problem.
+    if (type === "end") return void (await (await open(request)).body?.cancel());
+    const event: Figures = JSON.parse(data);
+    yield event;
+  }
+}
+
 function operatorCalls(transport: Transport) {
-  const { call, json } = transport;
+  const { call, json, open } = transport;
   return {
     /** Explains the decision that a request would get. No token is spent. */
     explain: (request: DescribedRequest) =>
@@ -186,6 +200,11 @@ function operatorCalls(transport: Transport) {
     /** One instance, its store and the other instances. */
     status: () => json<Status>({ method: "GET", path: "/api/admin/status" }),
     ...auditCalls(transport),
+    /**
+     * The figures of one instance, every two seconds, until the signal aborts. Rejects with `LatchkeyUnreachable` if the
+     * connection is lost, and with `LatchkeyProblem` if the credential is no longer valid.
+     */
+    figures: (signal: AbortSignal) => streamFigures(open, signal),
     migration: {
       show: () => json<MigrationStatus>({ method: "GET", path: "/api/admin/migration" }),
       /** Sets the phase for all instances. With `from-policy`, the policy file determines it again. */

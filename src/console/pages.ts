@@ -1,7 +1,7 @@
 import type { Page } from "./page.ts";
 import { Audit } from "./pages/audit/audit.tsx";
 import { Budgets } from "./pages/budgets/budgets.tsx";
-import { Overview } from "./pages/overview.tsx";
+import { Overview } from "./pages/overview/overview.tsx";
 
 /** Every page, in the order of the navigation. */
 export const PAGES: readonly Page[] = [

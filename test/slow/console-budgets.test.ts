@@ -22,7 +22,7 @@ test("by mouse: who is near the end of a quota, who uses most, and which plans a
   const page = await tested.open("/budgets");
   await page.getByRole("table", { name: "Quotas near their end" }).waitFor();
   expect(await cells(page, "Quotas near their end", 1)).toEqual([
-    ...["owner initech", "daily, every day", "100%", "100", "100"],
+    ...["owner initech", "100%", "daily, every day", "100", "100"],
     expect.stringMatching(/^in /),
   ]);
   expect(await rows(page, "Quotas near their end").count()).toBe(5);

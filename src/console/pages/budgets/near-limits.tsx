@@ -98,7 +98,6 @@ const COLUMNS: readonly Column<Near>[] = [
       </>
     ),
   },
-  { title: "Quota", cell: ({ name, every }) => `${name}, every ${every}` },
   {
     title: "Share",
     cell: ({ percent }) => (
@@ -108,6 +107,7 @@ const COLUMNS: readonly Column<Near>[] = [
       </span>
     ),
   },
+  { title: "Quota", cell: ({ name, every }) => `${name}, every ${every}` },
   { title: "Used", kind: "number", cell: ({ used, leased }) => formatCount(used + leased) },
   { title: "Limit", kind: "number", cell: ({ limit, unit }) => formatUnits(limit, unit) },
   { title: "Resets", cell: ({ resets_at }) => <Time at={resets_at} /> },

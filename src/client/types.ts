@@ -505,7 +505,7 @@ export interface AuditVerification {
     readonly last: number;
     readonly hmac: string;
   }[];
-  /** What is wrong with the line, or why it failed. */
+  /** The problem of the line, or of the run. */
   readonly problem: string | null;
   /** The name of the file that has the line. */
   readonly file: string | null;
@@ -646,29 +646,7 @@ export interface Figures {
   readonly seconds: number;
   readonly decisions: readonly {
     readonly verdict: "allow" | "deny";
-    readonly reason:
-      | "allowed"
-      | "request_malformed"
-      | "credential_missing"
-      | "credential_ambiguous"
-      | "credential_invalid"
-      | "key_expired"
-      | "key_revoked"
-      | "key_disabled"
-      | "key_superseded"
-      | "legacy_key_removed"
-      | "certificate_mismatch"
-      | "address_not_allowed"
-      | "https_required"
-      | "route_unknown"
-      | "scope_missing"
-      | "rate_limited"
-      | "quota_exceeded"
-      | "too_many_failures"
-      | "limits_unavailable"
-      | "revocations_stale"
-      | "credential_unavailable"
-      | "internal";
+    readonly reason: "allowed" | "request_malformed" | "credential_missing" | "credential_ambiguous" | "credential_invalid" | "key_expired" | "key_revoked" | "key_disabled" | "key_superseded" | "legacy_key_removed" | "certificate_mismatch" | "address_not_allowed" | "https_required" | "route_unknown" | "scope_missing" | "rate_limited" | "quota_exceeded" | "too_many_failures" | "limits_unavailable" | "revocations_stale" | "credential_unavailable" | "internal";
     readonly mode: "enforce" | "shadow";
     readonly per_second: number;
   }[];

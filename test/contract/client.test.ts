@@ -4,6 +4,13 @@ import { afterAll, beforeAll, describe, expect, expectTypeOf, test } from "vites
 import { z } from "zod";
 import { CLIENT_TYPES_FILE, clientTypes } from "../../scripts/client-types.ts";
 import type { auditQuery, auditResponse } from "../../src/api/admin/audit-schemas.ts";
+import type {
+  nearLimitsQuery,
+  nearLimitsResponse,
+  planKeysResponse,
+  topUsageQuery,
+  topUsageResponse,
+} from "../../src/api/admin/budget-schemas.ts";
 import type { explainBody, explanation } from "../../src/api/admin/explain-schemas.ts";
 import type {
   cutOffBody,
@@ -26,6 +33,7 @@ import type {
   rolesResponse,
 } from "../../src/api/admin/policy-schemas.ts";
 import type { usageReportQuery, usageReportResponse } from "../../src/api/admin/usage-schemas.ts";
+import type { verificationResponse } from "../../src/api/admin/verification-routes.ts";
 import type { jwkSetResponse } from "../../src/api/keys/jwks-route.ts";
 import type { introspection, issuedKey, registerBody, validKey } from "../../src/api/keys/schemas.ts";
 import type { holderLimitsResponse, usageResponse } from "../../src/api/keys/usage-schemas.ts";
@@ -38,6 +46,7 @@ import type {
   AppliedOverride,
   AuditEvents,
   AuditQuery,
+  AuditVerification,
   CutOff,
   HolderLimits,
   ImportReport,
@@ -52,13 +61,18 @@ import type {
   LimitOverride,
   Limits,
   MigrationStatus,
+  NearLimits,
+  NearLimitsQuery,
   OverrideFilter,
   OverrideList,
+  PlanKeys,
   Plans,
   PolicyInForce,
   Registration,
   Reload,
   Roles,
+  TopUsage,
+  TopUsageQuery,
   Usage,
   UsageFilter,
   UsageReport,
@@ -120,6 +134,7 @@ test("the client has exactly the calls of the document", async () => {
       limits.show("ID"),
       limits.reset("ID"),
       limits.listOverrides(),
+      limits.near(),
       ...[{ owner: "ID" }, { family: "ID" }].flatMap((subject) => [
         limits.showOverride(subject),
         limits.setOverride(subject, { plan: "p" }),
@@ -130,12 +145,16 @@ test("the client has exactly the calls of the document", async () => {
       calls.ownLimits("k"),
       calls.ownUsage("k"),
       calls.usage.report(),
+      calls.usage.top(),
       calls.explain({ method: "GET", path: "/" }),
       policy.show(),
       policy.roles(),
       policy.plans(),
+      policy.planKeys(),
       policy.reload(),
       calls.audit(),
+      calls.auditVerification.show(),
+      calls.auditVerification.start(),
       calls.status(),
       calls.registerLegacy({ name: "n", key_type: "r" }),
       calls.migrate("k"),
@@ -185,6 +204,12 @@ test("the generated types accept what the schemas accept and return", () => {
   expectTypeOf<Frozen<z.output<typeof plansResponse>>>().toEqualTypeOf<Plans>();
   expectTypeOf<Frozen<z.output<typeof reloadResponse>>>().toEqualTypeOf<Reload>();
   expectTypeOf<Frozen<z.output<typeof auditResponse>>>().toEqualTypeOf<AuditEvents>();
+  expectTypeOf<Frozen<z.output<typeof verificationResponse>>>().toEqualTypeOf<AuditVerification>();
+  expectTypeOf<Frozen<z.output<typeof planKeysResponse>>>().toEqualTypeOf<PlanKeys>();
+  expectTypeOf<Frozen<z.output<typeof nearLimitsResponse>>>().toEqualTypeOf<NearLimits>();
+  expectTypeOf<keyof z.input<typeof nearLimitsQuery>>().toEqualTypeOf<keyof NearLimitsQuery>();
+  expectTypeOf<Frozen<z.output<typeof topUsageResponse>>>().toEqualTypeOf<TopUsage>();
+  expectTypeOf<keyof z.input<typeof topUsageQuery>>().toEqualTypeOf<keyof TopUsageQuery>();
   expectTypeOf<keyof z.input<typeof auditQuery>>().toEqualTypeOf<keyof AuditQuery>();
   expectTypeOf<Frozen<z.output<typeof migrationResponse>>>().toEqualTypeOf<MigrationStatus>();
   expectTypeOf<Frozen<z.output<typeof importResponse>>>().toEqualTypeOf<ImportReport>();

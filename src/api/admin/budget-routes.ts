@@ -23,7 +23,7 @@ import {
 export const TOP_DAYS = ["1", "7", "30"] as const;
 export type TopDays = (typeof TOP_DAYS)[number];
 
-/** What is counted by reading a whole store, in the background. */
+/** The counts that read a whole store, in the background. */
 export interface BudgetSurveys {
   readonly planUse: Survey<PlanUse>;
   readonly nearLimits: Survey<NearLimits>;

@@ -66,7 +66,7 @@ export const verificationResponse = z
       .meta({
         description: `The chains of an intact log, with the HMAC of the last line. At most ${MAX_CHAINS}.`,
       }),
-    problem: z.string().nullable().meta({ description: "What is wrong with the line, or why it failed." }),
+    problem: z.string().nullable().meta({ description: "The problem of the line, or of the run." }),
     file: z.string().nullable().meta({ description: "The name of the file that has the line." }),
     line: z.int().nullable(),
   })

@@ -4,7 +4,7 @@ import { Overrides } from "./overrides.tsx";
 import { Plans } from "./plans.tsx";
 import { TopUsage } from "./top-usage.tsx";
 
-/** What is allowed, who uses it, and who is about to run out. */
+/** Plans, overrides, the largest usage, and the quotas near their end. */
 export function Budgets({ route: { query } }: PageProps) {
   return (
     <>

@@ -41,7 +41,7 @@ export function draftOf(override: AppliedOverride): Draft {
   };
 }
 
-/** What is wrong with the draft, in a sentence, or the override. The API checks the rest. */
+/** The override, or a sentence that says how to correct the draft. The API checks the rest. */
 export function toOverride(draft: Draft, nowMs: number): LimitOverride | string {
   const { name, plan, quotas, note, expiresAt } = draft;
   if (name.trim() === "") return "Name the owner or the family.";

@@ -116,7 +116,7 @@ test("the client has exactly the calls of the document", async () => {
     return Response.json(anything);
   };
   try {
-    const { keys, limits, migration, policy, freeze, ...calls } = stub;
+    const { keys, limits, migration, policy, freeze, console: ofConsole, ...calls } = stub;
     await calls.register({ name: "n", key_type: "r" });
     await calls.jwks();
     await Promise.all([calls.validate("k"), calls.refresh("k"), calls.revoke("k"), calls.introspect("k")]);
@@ -164,6 +164,12 @@ test("the client has exactly the calls of the document", async () => {
       freeze.show(),
       freeze.start(1),
       freeze.end(),
+      ofConsole.signIn({ link: "l" }),
+      ofConsole.session(),
+      ofConsole.renew(),
+      ofConsole.signOut(),
+      ofConsole.link(),
+      calls.figures(new AbortController().signal).next(),
     ]);
   } finally {
     globalThis.fetch = original;
@@ -289,7 +295,7 @@ describe("a key that refreshes itself", () => {
 
   test("rejects if the key has expired and the refresh fails", async () => {
     const refresh = async () => {
-      throw new LatchkeyProblem(409, { type: "/problems/family-too-old" }, null);
+      throw new LatchkeyProblem(409, { type: "/problems/family-too-old" }, new Headers());
     };
     const live = createLiveKey({ client: { refresh }, key: kept, nowMs: () => 200_000 });
     await expect(live.current()).rejects.toMatchObject({ reason: "family-too-old" });

@@ -7,7 +7,8 @@ import { collectViolations, expectAccessible, startConsole } from "../support/co
 import { goByKeys, tabTo } from "../support/keyboard.ts";
 import { BUDGETS_POLICY } from "../support/sample-budgets.ts";
 
-const KEYS = 230;
+/** More than a page. */
+const KEYS = 130;
 
 let tested: TestedConsole;
 beforeAll(async () => {
@@ -26,8 +27,6 @@ const events = (page: Page) => page.getByRole("table", { name: "Audit events" })
 test("by mouse: filter, share the filter by its URL, go back in time, and clear the filter", async () => {
   const page = await tested.open("/audit");
   await expect.poll(() => events(page).count()).toBe(101);
-  await page.getByRole("button", { name: "Show earlier events" }).click();
-  await expect.poll(() => events(page).count()).toBe(201);
   await page.getByRole("button", { name: "Show earlier events" }).click();
   await expect.poll(() => events(page).count()).toBe(KEYS + 1);
   await page.getByRole("button", { name: "Show earlier events" }).waitFor({ state: "detached" });
@@ -136,7 +135,8 @@ test("shows hostile values as text, however long they are", async () => {
   await page.route("**/api/admin/audit?*", async (route: Route) => {
     const texts = ["actor", "address", "reason", "key_id", "family", "owner", "role", "plan", "event"];
     const event = {
-      ...Object.fromEntries(texts.map((name) => [name, `${HOSTILE}${name}${"x".repeat(10_000)}`])),
+      ...Object.fromEntries(texts.map((name) => [name, `${HOSTILE}${name}`])),
+      ...{ reason: `${HOSTILE}reason${"x".repeat(10_000)}`, owner: "x".repeat(10_000) },
       ...{ cursor: "1", event_id: "e", time: "2026-11-30T00:00:00Z", outcome: "refused", request_id: null },
     };
     await route.fulfill({ json: { events: [event], next_cursor: "1", previous_cursor: null } });

@@ -1,7 +1,14 @@
 import { writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { z } from "zod";
-import { auditQuery, auditResponse } from "../src/api/admin/audit-route.ts";
+import { auditQuery, auditResponse } from "../src/api/admin/audit-schemas.ts";
+import {
+  nearLimitsQuery,
+  nearLimitsResponse,
+  planKeysResponse,
+  topUsageQuery,
+  topUsageResponse,
+} from "../src/api/admin/budget-schemas.ts";
 import { figures } from "../src/api/admin/figures-schemas.ts";
 import { freezeResponse } from "../src/api/admin/freeze-routes.ts";
 import { countQuery, listQuery } from "../src/api/admin/key-query.ts";
@@ -28,6 +35,7 @@ import {
 } from "../src/api/admin/policy-schemas.ts";
 import { statusResponse } from "../src/api/admin/status-route.ts";
 import { usageReportQuery, usageReportResponse } from "../src/api/admin/usage-schemas.ts";
+import { verificationResponse } from "../src/api/admin/verification-routes.ts";
 import {
   linkResponse,
   openedSessionResponse,
@@ -67,6 +75,8 @@ const REQUESTS: Readonly<Record<string, z.ZodType>> = {
   OverrideFilter: overrideListQuery,
   ImportOptions: importQuery,
   AuditQuery: auditQuery,
+  NearLimitsQuery: nearLimitsQuery,
+  TopUsageQuery: topUsageQuery,
   UsageQuery: usageQuery,
   UsageFilter: usageReportQuery,
   SignIn: signInBody,
@@ -94,6 +104,10 @@ const RESPONSES: Readonly<Record<string, z.ZodType>> = {
   LegacyUse: legacyUse,
   ImportReport: importResponse,
   AuditEvents: auditResponse,
+  AuditVerification: verificationResponse,
+  PlanKeys: planKeysResponse,
+  NearLimits: nearLimitsResponse,
+  TopUsage: topUsageResponse,
   Status: statusResponse,
   Figures: figures,
   ConsoleSession: sessionResponse,

@@ -8,6 +8,7 @@ import { connectChecks } from "../test/support/direct-checks.ts";
 import { newSecret, registerKey } from "../test/support/keys.ts";
 import { startLatchkey } from "../test/support/latchkey.ts";
 import { startRedis } from "../test/support/redis.ts";
+import { BUDGET_PLANS, sampleBudgets } from "../test/support/sample-budgets.ts";
 import { SAMPLE_POLICY, sampleRegistry } from "../test/support/sample-registry.ts";
 
 /** A picture of one page. */
@@ -32,6 +33,31 @@ const PICTURES: readonly Picture[] = [
       await page.getByRole("row", { name: "this one" }).waitFor();
       // The chart shows how the figures move.
       await page.waitForTimeout(45_000);
+    },
+  },
+  {
+    name: "budgets",
+    place: "/budgets",
+    prepare: (tested) =>
+      sampleBudgets(tested, {
+        role: "partner",
+        search: "/orders/17",
+        reports: "/reports/daily",
+        denied: "/keys/1",
+      }),
+    ready: (page) =>
+      Promise.all([
+        page.getByRole("row", { name: "initech" }).first().waitFor(),
+        page.getByRole("row", { name: "globex" }).waitFor(),
+        page.getByRole("row", { name: "hooli" }).first().waitFor(),
+      ]),
+  },
+  {
+    name: "audit",
+    place: "/audit?role=partner",
+    async ready(page) {
+      await page.getByRole("button", { name: "Verify the chain" }).click();
+      await page.getByText("none was changed").waitFor();
     },
   },
 ];
@@ -73,6 +99,7 @@ const SAMPLE_PICTURES: readonly Picture[] = [
 ];
 
 const POLICY = `
+${BUDGET_PLANS}
 roles:
   basic: { scopes: [orders:read], ttl: 30d, refresh_window: 7d, self_service: true, rate_limits: [{ name: burst, per: key, capacity: 200, refill: 180/s }] }
   partner: { scopes: [orders:read, orders:write], ttl: 90d, refresh_window: 14d }
@@ -80,6 +107,8 @@ roles:
 routes:
   - { path: /orders/**, methods: [GET], scopes: [orders:read] }
   - { path: /orders/**, methods: [POST], scopes: [orders:write] }
+  - { path: /reports/**, scopes: [orders:read], cost: 2 }
+  - { path: /keys/**, scopes: [keys:read] }
 `;
 
 const LOOKS = [

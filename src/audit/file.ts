@@ -94,7 +94,7 @@ const ASIDE = /^\.\d{4}-\d\d-\d\dT\d{6}\.\d{3}Z(?:-\d+)?(?:\.dropping)?$/;
 /** Marks a file whose removal has begun. A crash may leave it behind. */
 export const DROPPING = ".dropping";
 
-async function filesAside(path: string): Promise<readonly RotatedFile[]> {
+export async function filesAside(path: string): Promise<readonly RotatedFile[]> {
   const [folder, name] = [dirname(path), basename(path)];
   const names = (await readdir(folder)).filter(
     (other) => other.startsWith(name) && ASIDE.test(other.slice(name.length)),

@@ -1,11 +1,13 @@
 import type { Command } from "commander";
-import type { Limits, Plans } from "../client/types.ts";
+import type { Limits, PlanKeys, Plans } from "../client/types.ts";
+import { whenComplete } from "./counted.ts";
 import { UsageError } from "./exit-codes.ts";
 import type { Io } from "./io.ts";
+import { addNearLimits } from "./near-limits.ts";
 import { addOverrideList } from "./override-list.ts";
 import type { SubjectOptions } from "./overrides.ts";
 import { addOverrideCommands, showOverride, withSubject } from "./overrides.ts";
-import { formatTable } from "./table.ts";
+import { formatTable, visible } from "./table.ts";
 import { keyIdArgument, withClient } from "./with-client.ts";
 
 /** `latchkey limits …`: the buckets and quotas of a live instance or of its fleet. */
@@ -17,6 +19,7 @@ export function addLimitsCommand(program: Command, io: Io, finish: (exitCode: nu
     );
   addPlans(limits, io, finish);
   addOverrideList(limits, io, finish);
+  addNearLimits(limits, io, finish);
   addOverrideCommands(limits, io, finish);
   withSubject(limits.command("show"))
     .addArgument(keyIdArgument("[key_id]"))
@@ -79,9 +82,11 @@ function addPlans(limits: Command, io: Io, finish: (exitCode: number) => void): 
   limits
     .command("plans")
     .description("list the plans of the active policy and their limits")
+    .option("--keys", "count the keys of each plan instead")
     .option("--json", "print JSON")
-    .action(async ({ json }: { readonly json?: true }) => {
+    .action(async ({ keys, json }: { readonly keys?: true; readonly json?: true }) => {
       const exitCode = await withClient(io, async (client) => {
+        if (keys) return printPlanKeys(io, await whenComplete(client.policy.planKeys), json);
         const found = await client.policy.plans();
         if (json) return io.print(JSON.stringify(found));
         if (found.plans.length === 0) io.print("The policy has no plans.");
@@ -93,6 +98,12 @@ function addPlans(limits: Command, io: Io, finish: (exitCode: number) => void): 
       });
       finish(exitCode);
     });
+}
+
+function printPlanKeys(io: Io, found: PlanKeys, json?: true): void {
+  if (json) io.print(JSON.stringify(found));
+  for (const { name, keys, known } of json ? [] : found.plans)
+    io.print(`${visible(name)}: ${keys} keys${known ? "" : ", but the policy lacks the plan"}`);
 }
 
 /** Only the plans that overrides name. */

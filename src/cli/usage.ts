@@ -5,6 +5,7 @@ import type { UsageFilter, UsageReport } from "../client/types.ts";
 import { USAGE_PERIODS } from "../core/usage/usage-report.ts";
 import type { Io } from "./io.ts";
 import { formatTable } from "./table.ts";
+import { addTopUsage } from "./top-usage.ts";
 import { parseKeyId, withClient } from "./with-client.ts";
 
 /** Families per page: the largest page of the API. */
@@ -25,8 +26,9 @@ interface UsageOptions {
 
 /** `latchkey usage`: what keys have used, of every family or of some. */
 export function addUsageCommand(program: Command, io: Io, finish: (exitCode: number) => void): void {
-  program
-    .command("usage")
+  const usage = program.command("usage");
+  addTopUsage(usage, io, finish);
+  usage
     .description("show how many requests were allowed, denied and limited, by owner and family")
     .addOption(new Option("--owner <owner>", "only families of this owner").conflicts(["family", "keyId"]))
     .addOption(new Option("--family <family>", "only this family").conflicts(["owner", "keyId"]))

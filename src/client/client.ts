@@ -1,3 +1,4 @@
+import { auditCalls } from "./audit-calls.ts";
 import { streamedEvents } from "./event-stream.ts";
 import type { DescribedRequest, Explanation } from "./explain-types.ts";
 import type { KeyTotals } from "./key-totals.ts";
@@ -7,8 +8,6 @@ import { allPages } from "./pages.ts";
 import type { Transport } from "./transport.ts";
 import { createTransport, pathSegment } from "./transport.ts";
 import type {
-  AuditEvents,
-  AuditQuery,
   ConsoleLink,
   ConsoleSession,
   CountedKeys,
@@ -30,6 +29,7 @@ import type {
   MigrationStatus,
   OpenedConsoleSession,
   Phase,
+  PlanKeys,
   Plans,
   PolicyInForce,
   Registration,
@@ -37,6 +37,8 @@ import type {
   Roles,
   SignIn,
   Status,
+  TopUsage,
+  TopUsageQuery,
   Usage,
   UsageFilter,
   UsageQuery,
@@ -177,6 +179,9 @@ function usageCalls({ json }: Transport) {
     json<UsageReport>({ method: "GET", path: "/api/admin/usage", query: filter });
   return {
     report,
+    /** The owners, families or routes with the most usage. The count may still run: see `complete`. */
+    top: (query: TopUsageQuery = {}) =>
+      json<TopUsage>({ method: "GET", path: "/api/admin/usage/top", query }),
     /** Every row that matches the filter, loaded page by page. */
     async *all(filter: Omit<UsageFilter, "cursor"> = {}): AsyncGenerator<UsageReport["usage"][number]> {
       for await (const { usage } of allPages((next) => report({ ...filter, ...next }))) yield* usage;
@@ -205,18 +210,20 @@ function operatorCalls(transport: Transport) {
     policy: {
       show: () => json<PolicyInForce>({ method: "GET", path: "/api/admin/policy" }),
       plans: () => json<Plans>({ method: "GET", path: "/api/admin/plans" }),
+      /** How many keys have each plan. The count may still run: see `complete`. */
+      planKeys: () => json<PlanKeys>({ method: "GET", path: "/api/admin/plans/keys" }),
       roles: () => json<Roles>({ method: "GET", path: "/api/admin/roles" }),
       /** Reloads the policy file of one instance now. */
       reload: () => json<Reload>({ method: "POST", path: "/api/admin/policy/reload" }),
     },
     /** One instance, its store and the other instances. */
     status: () => json<Status>({ method: "GET", path: "/api/admin/status" }),
+    ...auditCalls(transport),
     /**
      * The figures of one instance, every two seconds, until the signal aborts. Rejects with `LatchkeyUnreachable` if the
      * connection is lost, and with `LatchkeyProblem` if the credential is no longer valid.
      */
     figures: (signal: AbortSignal) => streamFigures(open, signal),
-    audit: (query: AuditQuery = {}) => json<AuditEvents>({ method: "GET", path: "/api/admin/audit", query }),
     migration: {
       show: () => json<MigrationStatus>({ method: "GET", path: "/api/admin/migration" }),
       /** Sets the phase for all instances. With `from-policy`, the policy file determines it again. */

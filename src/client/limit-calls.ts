@@ -1,7 +1,15 @@
 import { allPages } from "./pages.ts";
 import type { Transport } from "./transport.ts";
 import { pathSegment } from "./transport.ts";
-import type { AppliedOverride, LimitOverride, Limits, OverrideFilter, OverrideList } from "./types.ts";
+import type {
+  AppliedOverride,
+  LimitOverride,
+  Limits,
+  NearLimits,
+  NearLimitsQuery,
+  OverrideFilter,
+  OverrideList,
+} from "./types.ts";
 
 /** Whose limits an override changes. */
 export type LimitSubject = { readonly owner: string } | { readonly family: string };
@@ -19,6 +27,9 @@ export function limitCalls({ call, json }: Transport) {
     json<OverrideList>({ method: "GET", path: "/api/admin/overrides", query: filter });
   return {
     show: (keyId: string) => json<Limits>({ method: "GET", path: limitsPath(keyId) }),
+    /** The quotas near their end. The count may still run: see `complete`. */
+    near: (query: NearLimitsQuery = {}) =>
+      json<NearLimits>({ method: "GET", path: "/api/admin/quotas", query }),
     /** Fills the buckets of the key's family and owner. */
     reset: (keyId: string) => call({ method: "DELETE", path: limitsPath(keyId) }),
     listOverrides,

@@ -16,6 +16,8 @@ export interface Request {
   /** A body of NDJSON. */
   readonly lines?: string;
   readonly form?: Readonly<Record<string, string>>;
+  /** The media type of the response; JSON by default. */
+  readonly accept?: string;
   /** Instead of the client's own token. */
   readonly token?: string;
   readonly idempotencyKey?: string | undefined;
@@ -35,7 +37,7 @@ export function createTransport(options: TransportOptions) {
     const response = await send(options, request);
     if (response.ok) return response;
     const text = await response.text();
-    throw new LatchkeyProblem(response.status, parseProblem(text), response.headers.get("retry-after"));
+    throw new LatchkeyProblem(response.status, parseProblem(text), response.headers);
   };
   const call = async (request: Request): Promise<string> => (await open(request)).text();
   return {
@@ -113,7 +115,7 @@ function headersOf(options: TransportOptions, request: Request): Record<string, 
   }
   return {
     ...(token === undefined && options.headers?.()),
-    accept: "application/json",
+    accept: request.accept ?? "application/json",
     ...(request.lines !== undefined && { "content-type": "application/x-ndjson" }),
     ...(request.body && { "content-type": "application/json" }),
     ...(token !== undefined && { authorization: `Bearer ${token}` }),

@@ -128,8 +128,17 @@ export interface ImportOptions {
 }
 
 export interface AuditQuery {
-  /** Returns the events after this cursor; the newest events without it. */
+  /**
+   * Returns the events after this cursor, or from the first one on with `oldest`. Without `after` and
+   * `before`: the newest events.
+   */
   readonly after?: string;
+  /** Returns the newest events before this cursor. */
+  readonly before?: string;
+  /** Only events from this date or time on (RFC 3339). A date begins in UTC. */
+  readonly from?: string;
+  /** Only events before this date or time. */
+  readonly to?: string;
   readonly event?: string;
   readonly outcome?: "done" | "refused";
   /** `admin:…`, `key:…` or `anonymous`. */
@@ -138,6 +147,28 @@ export interface AuditQuery {
   readonly family?: string;
   readonly owner?: string;
   readonly role?: string;
+  /** Which event of the page comes first; `oldest` by default. */
+  readonly order?: "oldest" | "newest";
+  readonly limit?: number;
+}
+
+export interface NearLimitsQuery {
+  /** Percent of the limit: 50 to 100, 80 by default. */
+  readonly above?: number;
+  /** `enforce` by default. */
+  readonly mode?: "enforce" | "shadow";
+  /** 100 by default. */
+  readonly limit?: number;
+}
+
+export interface TopUsageQuery {
+  /** `owner` by default. */
+  readonly of?: "owner" | "family" | "route";
+  /** What the list is ordered by; `requests` by default. Routes have no `cost`. */
+  readonly by?: "requests" | "cost" | "denied" | "limited";
+  /** Days in UTC, up to and with today; 7 by default. */
+  readonly days?: "1" | "7" | "30";
+  /** 20 by default. */
   readonly limit?: number;
 }
 
@@ -493,8 +524,105 @@ export interface AuditEvents {
     readonly role: string | null;
     readonly plan: string | null;
   }[];
-  /** The cursor for the next page; null if there are no events yet. */
+  /** The cursor after which later events follow; null if there are no events yet. */
   readonly next_cursor: string | null;
+  /** The cursor before which earlier events may match; null if there are none, and with `after`. */
+  readonly previous_cursor: string | null;
+}
+
+export interface AuditVerification {
+  /**
+   * `off`: this instance writes no file; `never`: nothing was verified since the start of this instance;
+   * `running`: a run reads the files; `intact`: no line was changed, and none is missing; `broken`: a
+   * line was changed or is missing; `failed`: the files could not be read
+   */
+  readonly state: "off" | "never" | "running" | "intact" | "broken" | "failed";
+  readonly started_at: string | null;
+  readonly ended_at: string | null;
+  readonly files: number;
+  readonly bytes_read: number;
+  readonly bytes_total: number;
+  /** Of an intact log. */
+  readonly lines: number | null;
+  /** The chains of an intact log, with the HMAC of the last line. At most 100. */
+  readonly chains: readonly {
+    readonly instance: string;
+    readonly first: number;
+    readonly last: number;
+    readonly hmac: string;
+  }[];
+  /** The problem of the line, or of the run. */
+  readonly problem: string | null;
+  /** The name of the file that has the line. */
+  readonly file: string | null;
+  readonly line: number | null;
+}
+
+export interface PlanKeys {
+  readonly plans: readonly {
+    readonly name: string;
+    /** False if the policy does not have the plan. */
+    readonly known: boolean;
+    readonly keys: number;
+  }[];
+  readonly keys_read: number;
+  /** False while the count runs: the numbers cover what was read so far. Call again for more. */
+  readonly complete: boolean;
+  /** The start of the count. Later changes may be missing. */
+  readonly as_of: string;
+}
+
+export interface NearLimits {
+  readonly above: number;
+  readonly quotas: readonly {
+    readonly name: string;
+    readonly per: "key" | "owner" | "role";
+    /** The family, owner or role that uses the quota. */
+    readonly subject: string;
+    readonly mode: "enforce" | "shadow";
+    readonly every: "hour" | "day" | "week" | "month";
+    readonly unit: string;
+    readonly used: number;
+    /** Units that instances hold as leases. */
+    readonly leased: number;
+    /** The limit of the last request that took from the quota. */
+    readonly limit: number;
+    /** Percent of the limit that is used or leased, rounded down. */
+    readonly percent: number;
+    readonly resets_at: string;
+  }[];
+  /** All counters with at least this share. */
+  readonly total: number;
+  readonly counters_read: number;
+  /** False while the count runs: the numbers cover what was read so far. Call again for more. */
+  readonly complete: boolean;
+  /** The start of the count. Later changes may be missing. */
+  readonly as_of: string;
+}
+
+export interface TopUsage {
+  readonly of: "owner" | "family" | "route";
+  readonly by: "requests" | "cost" | "denied" | "limited";
+  readonly from: string;
+  readonly to: string;
+  readonly top: readonly {
+    readonly name: string;
+    /** The owner of a family; otherwise null. */
+    readonly owner: string | null;
+    readonly allowed: number;
+    /** Requests that were denied for another reason than a limit. */
+    readonly denied: number;
+    /** Requests that were denied by a rate limit or a quota. */
+    readonly limited: number;
+    /** Null for a route. */
+    readonly cost: number | null;
+  }[];
+  readonly families_read: number;
+  readonly metering: "on" | "off" | "stopped";
+  /** False while the count runs: the numbers cover what was read so far. Call again for more. */
+  readonly complete: boolean;
+  /** The start of the count. Later changes may be missing. */
+  readonly as_of: string;
 }
 
 export interface Status {

@@ -4,6 +4,8 @@ import "./styles/parts.css";
 import "./styles/shell.css";
 import "./styles/pages.css";
 import "./styles/keys.css";
+import "./styles/audit.css";
+import "./styles/budgets.css";
 import { render } from "preact";
 import { createConsoleSessions } from "./data/session.ts";
 import { PAGES } from "./pages.ts";

@@ -1,4 +1,6 @@
 import type { Page } from "./page.ts";
+import { Audit } from "./pages/audit/audit.tsx";
+import { Budgets } from "./pages/budgets/budgets.tsx";
 import { Keys } from "./pages/keys/index.tsx";
 import { Overview } from "./pages/overview/overview.tsx";
 
@@ -6,4 +8,6 @@ import { Overview } from "./pages/overview/overview.tsx";
 export const PAGES: readonly Page[] = [
   { path: "", title: "Overview", shortcut: "o", scopes: ["keys:read"], component: Overview },
   { path: "keys", title: "Keys", shortcut: "k", scopes: ["keys:read"], component: Keys },
+  { path: "budgets", title: "Budgets", shortcut: "b", scopes: ["keys:read"], component: Budgets },
+  { path: "audit", title: "Audit", shortcut: "a", scopes: ["audit:read"], component: Audit },
 ];

@@ -22,7 +22,47 @@ export function createAuditStore(
   const done = async (cursors: readonly string[]) => {
     if (cursors.length > 0) await client.command("XACK", stream, GROUP, ...cursors);
   };
-  const take = async (limit: number): Promise<readonly StoredEvent[]> => {
+  const take = createClaim(client, { instanceId, claimAfterMs, done });
+  return {
+    async claim(limit) {
+      try {
+        return await take(limit);
+      } catch (error) {
+        if (!isReply(error, "NOGROUP")) throw error;
+        await createGroup(client);
+        return take(limit);
+      }
+    },
+    done,
+    async read({ fromOldest, after, before, limit }) {
+      const cursor = after ?? before;
+      if (cursor !== undefined && !CURSOR_FORM.test(cursor)) throw new RangeError("no such cursor");
+      if (fromOldest || after !== undefined) {
+        const from = after === undefined ? "-" : `(${after}`;
+        return toStored(await client.command("XRANGE", stream, from, "+", "COUNT", limit));
+      }
+      const to = before === undefined ? "+" : `(${before}`;
+      return toStored(await client.command("XREVRANGE", stream, to, "-", "COUNT", limit)).toReversed();
+    },
+    async sweep(beforeMs) {
+      const until = Math.min(beforeMs, await unwrittenSinceMs(client));
+      const minId = Math.max(0, Math.floor(until));
+      // With `~` Redis removes a few thousand entries at a time, so other commands can run in between.
+      while (Number(await client.command("XTRIM", stream, "MINID", "~", minId)) > 0);
+      if (until > 0) await removeDeadConsumers(client, deadAfterMs);
+    },
+  };
+}
+
+interface ClaimOptions extends Pick<AuditStore, "done"> {
+  readonly instanceId: string;
+  readonly claimAfterMs: number;
+}
+
+/** Claims events that no log has: those of stopped instances, and new ones. */
+function createClaim(client: RedisClient, { instanceId, claimAfterMs, done }: ClaimOptions) {
+  const stream = client.keys.audit;
+  const claim = async (limit: number): Promise<readonly StoredEvent[]> => {
     const claimed = await client.command(
       ...(["XAUTOCLAIM", stream, GROUP, instanceId, claimAfterMs, "0-0", "COUNT", limit] as const),
     );
@@ -38,35 +78,9 @@ export function createAuditStore(
     );
     await done(toStored(logged).map(({ cursor }) => cursor));
     // A copy may have brought many events that are in a log already.
-    return unlogged?.length === 0 && logged?.length !== 0 ? take(limit) : toStored(unlogged);
+    return unlogged?.length === 0 && logged?.length !== 0 ? claim(limit) : toStored(unlogged);
   };
-  return {
-    async claim(limit) {
-      try {
-        return await take(limit);
-      } catch (error) {
-        if (!isReply(error, "NOGROUP")) throw error;
-        await createGroup(client);
-        return take(limit);
-      }
-    },
-    done,
-    async read({ after, before, limit }) {
-      const cursor = after ?? before;
-      if (cursor !== undefined && !CURSOR_FORM.test(cursor)) throw new RangeError("no such cursor");
-      if (after !== undefined)
-        return toStored(await client.command("XRANGE", stream, `(${after}`, "+", "COUNT", limit));
-      const to = before === undefined ? "+" : `(${before}`;
-      return toStored(await client.command("XREVRANGE", stream, to, "-", "COUNT", limit)).toReversed();
-    },
-    async sweep(beforeMs) {
-      const until = Math.min(beforeMs, await unwrittenSinceMs(client));
-      const minId = Math.max(0, Math.floor(until));
-      // With `~` Redis removes a few thousand entries at a time, so other commands can run in between.
-      while (Number(await client.command("XTRIM", stream, "MINID", "~", minId)) > 0);
-      if (until > 0) await removeDeadConsumers(client, deadAfterMs);
-    },
-  };
+  return claim;
 }
 
 function isReply(error: unknown, code: string): boolean {
@@ -139,6 +153,8 @@ function toStored(entries: unknown): readonly StoredEvent[] {
     // An entry that was trimmed while it was pending is null.
     if (fields === null || fields === undefined) return [];
     const [, event = ""] = texts(fields);
-    return [{ cursor: String(cursor), event: decodeEvent(event) }];
+    return [
+      { cursor: String(cursor), event: decodeEvent(event), writtenMs: Number(String(cursor).split("-")[0]) },
+    ];
   });
 }

@@ -1,9 +1,10 @@
 import type { QuotaAdmin, QuotaLevel } from "../core/limits/ports.ts";
 import { MICRO } from "../core/limits/token-bucket.ts";
-import type { QuotaCounter } from "../core/quotas/quota-counter.ts";
-import { isIntact, newCounter } from "../core/quotas/quota-counter.ts";
+import type { CounterUse, QuotaCounter } from "../core/quotas/quota-counter.ts";
+import { counterUse, isIntact, newCounter } from "../core/quotas/quota-counter.ts";
 import type { QuotaDemand } from "../core/quotas/quota-demand.ts";
 import { quotaLevel } from "../core/quotas/quota-store.ts";
+import { counterIdOf, QUOTA_PATTERN } from "./copied-names.ts";
 import type { DropLeases } from "./drop-leases.ts";
 import { pairs, texts } from "./replies.ts";
 import type { SpreadClient } from "./spread-client.ts";
@@ -19,7 +20,19 @@ export function createQuotaAdmin(spread: SpreadClient, dropLeases: DropLeases): 
     const counter = counterFrom(pairs(await at(demand, "HGETALL")));
     return quotaLevel(demand, counter, Number(seconds) * MICRO + Number(micros));
   };
+  const use = async (counterId: string): Promise<CounterUse> => {
+    const name = spread.keys.quota(counterId);
+    return counterUse(counterId, counterFrom(pairs(await spread.commandAt(name, "HGETALL", name))));
+  };
   return {
+    async *uses() {
+      for await (const names of spread.scan(QUOTA_PATTERN)) {
+        const counterIds = names
+          .map((name) => counterIdOf(spread.keys, name))
+          .filter((id) => id !== undefined);
+        yield Promise.all(counterIds.map(use));
+      }
+    },
     levels: (demands) => Promise.all(demands.map(level)),
     async reset(demands) {
       const counterIds = demands.map(({ counterId }) => counterId);
@@ -43,5 +56,6 @@ export function counterFrom(fields: readonly (readonly [string, string])[]): Quo
     if (!name.startsWith("l:") || units === undefined) continue;
     counter.leases.set(name.slice(2), { units: Number(units), deadlineUs: Number(deadlineUs) });
   }
-  return { ...counter, windowMs, used };
+  const limit = Number(byName.get("limit") ?? 0);
+  return { ...counter, windowMs, used, limit: Number.isSafeInteger(limit) ? limit : 0 };
 }

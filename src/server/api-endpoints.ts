@@ -1,4 +1,6 @@
 import { auditRoute } from "../api/admin/audit-route.ts";
+import type { BudgetSurveys } from "../api/admin/budget-routes.ts";
+import { budgetRoutes } from "../api/admin/budget-routes.ts";
 import { explainRoute } from "../api/admin/explain-route.ts";
 import { figuresRoute } from "../api/admin/figures-route.ts";
 import { freezeRoutes } from "../api/admin/freeze-routes.ts";
@@ -9,6 +11,8 @@ import { policyRoutes } from "../api/admin/policy-routes.ts";
 import type { StatusBody } from "../api/admin/status-route.ts";
 import { statusRoute } from "../api/admin/status-route.ts";
 import { usageReportRoute } from "../api/admin/usage-route.ts";
+import type { VerificationPort } from "../api/admin/verification-routes.ts";
+import { verificationRoutes } from "../api/admin/verification-routes.ts";
 import { createAssets } from "../api/console/assets.ts";
 import { createLinks } from "../api/console/links.ts";
 import { bundledPageRoutes } from "../api/console/page-routes.ts";
@@ -58,6 +62,8 @@ export interface ApiDeps {
   readonly stores: Pick<Stores, "fleet" | "audit" | "bucketAdmin" | "quotaAdmin" | "usage">;
   readonly metering: Pick<Metering, "state">;
   readonly signingKeys: SigningKeys;
+  readonly surveys: BudgetSurveys;
+  readonly verification: VerificationPort;
 }
 
 /** The endpoints of each kind of listener. `open` lacks the operators' calls, for an HTTP listener beside an operator listener. */
@@ -109,6 +115,7 @@ function operatorListenerRoutes(
   runtime: Pick<Runtime, "settings">,
   deps: ApiDeps,
 ): readonly Endpoint[] {
+  const usage = usagePorts(runtime, deps);
   return [
     ...openRoutes(ports, runtime, deps),
     ...operatorRoutes(ports),
@@ -117,8 +124,10 @@ function operatorListenerRoutes(
     ...policyRoutes(ports, deps.policy),
     ...migrationRoutes(ports),
     ...freezeRoutes(ports),
-    usageReportRoute(ports, usagePorts(runtime, deps)),
+    usageReportRoute(ports, usage),
+    ...budgetRoutes(ports, deps.surveys, usage),
     auditRoute(ports, deps.stores.audit),
+    ...verificationRoutes(ports, deps.verification),
     statusRoute(ports, deps.readStatus),
     figuresRoute(ports, deps.figureStreams),
     explainRoute(ports, deps.explain),

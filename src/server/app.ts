@@ -6,6 +6,7 @@ import { unsetSecretLogger } from "../telemetry/fault-messages.ts";
 import type { Metrics } from "../telemetry/metrics/metrics.ts";
 import type { Output } from "../telemetry/output.ts";
 import type { Tracing } from "../telemetry/tracing.ts";
+import type { Audit } from "./audit.ts";
 import { openAudit } from "./audit.ts";
 import { startBackgroundWork } from "./background.ts";
 import { createCharges } from "./charges.ts";
@@ -30,6 +31,7 @@ import type { RetryUntilAvailable } from "./start-wait.ts";
 import { createStartWait } from "./start-wait.ts";
 import { createChecksBeforeStore } from "./startup-check.ts";
 import { createStoreEvents, openStoresWithRetry } from "./stores.ts";
+import { openSurveys } from "./surveys.ts";
 import { openTraces } from "./tracing.ts";
 import { startMetering } from "./usage.ts";
 
@@ -115,11 +117,17 @@ async function openServices(runtime: Runtime, deps: ServiceDeps): Promise<Addres
     checks: createChecks(runtime, { ports, stores, charges, background, metering, audit, tracing }),
     ...createReports(runtime, { ...deps, ...services, keysAddedMs }),
     explain: createExplainHandler(runtime, ports, stores),
-    onCompletedCall(call) {
-      tracing?.call(call);
-      audit.onCompletedCall(call);
-    },
+    verification: audit.verification,
+    surveys: openSurveys(runtime, { registry, stores }),
+    onCompletedCall: callObserver(tracing, audit),
   });
   stores.onStarted();
   return addresses;
+}
+
+function callObserver(tracing: Tracing | undefined, audit: Audit): Audit["onCompletedCall"] {
+  return (call) => {
+    tracing?.call(call);
+    audit.onCompletedCall(call);
+  };
 }

@@ -3,6 +3,8 @@ import { openAuditFile } from "../audit/file.ts";
 import type { AuditLog } from "../audit/log.ts";
 import { createAuditLog } from "../audit/log.ts";
 import { createAuditRetention } from "../audit/retention.ts";
+import type { Verification } from "../audit/verification.ts";
+import { createVerification, NO_VERIFICATION } from "../audit/verification.ts";
 import { makeFolder, notAFile } from "../config/folders.ts";
 import type { Settings } from "../config/settings.ts";
 import { errorMessage } from "../core/error-message.ts";
@@ -28,6 +30,7 @@ export interface AuditLines {
   readonly log: AuditLog;
   /** Deletes files of the log that are too many or too old, when it is due. Must not run beside other work on the log. */
   readonly dropFiles: () => Promise<void>;
+  readonly verification: Verification;
 }
 
 /** Opens the log that AUDIT_FILE names. Rejects, naming the setting, if it cannot be written. */
@@ -49,13 +52,22 @@ export async function openAuditLines(runtime: Runtime, deps: AuditOutputDeps): P
     onDropped: metrics.auditDropped,
     throttled: metrics.auditThrottled,
   });
+  if (file === undefined) return { log, dropFiles: async () => undefined, verification: NO_VERIFICATION };
+  const verification = createVerification({
+    path: settings.AUDIT_FILE,
+    key: deps.key,
+    written: log.state,
+    nowMs: Date.now,
+  });
+  shutdown.defer("the verification of the audit log", verification.stop);
   // Of several workers that write one file, the first one deletes old files.
-  if (file === undefined || (deps.worker?.index ?? 1) !== 1) return { log, dropFiles: async () => undefined };
+  if ((deps.worker?.index ?? 1) !== 1) return { log, dropFiles: async () => undefined, verification };
   const drop = createRetention(runtime, { file, log, key: deps.key });
   const stop = repeat(RETENTION_EVERY_MS, markDropDue, () => undefined);
   shutdown.defer("the retention of audit files", stop);
   return {
     log,
+    verification,
     async dropFiles() {
       if (!isDropDue) return;
       isDropDue = false;

@@ -5,6 +5,7 @@ import type { AuditLog } from "../audit/log.ts";
 import type { ClientAddress } from "../audit/request.ts";
 import { requestFields } from "../audit/request.ts";
 import { thresholdFields } from "../audit/threshold.ts";
+import type { Verification } from "../audit/verification.ts";
 import type { AuditStore, CheckFacts, CompletedCall } from "../core/audit/ports.ts";
 import type { SettledCharge } from "../core/charges/charge-receiver.ts";
 import type { Decision } from "../core/decision/decision.ts";
@@ -52,11 +53,13 @@ export interface Audit {
   onCompletedCall(call: CompletedCall): void;
   /** Records a charge that was not accepted. */
   onCharge(settled: SettledCharge): void;
+  /** Verifies the log of this instance. */
+  readonly verification: Verification;
 }
 
 /** Opens the audit log, and moves the store's events into it from now on. */
 export async function openAudit(runtime: Runtime, deps: AuditDeps): Promise<Audit> {
-  const { log: lines, dropFiles } = await openAuditLines(runtime, deps);
+  const { log: lines, dropFiles, verification } = await openAuditLines(runtime, deps);
   keepCheckpoints(runtime, deps, lines);
   const writeEvents = createEventWriter(lines, deps.store);
   const write = async () => {
@@ -69,7 +72,7 @@ export async function openAudit(runtime: Runtime, deps: AuditDeps): Promise<Audi
   runtime.shutdown.defer("the writes of the audit log", stopWrites);
   sweepEvents(runtime, deps.store);
   deps.events.threshold.subscribe((threshold) => lines.request("quota", () => thresholdFields(threshold)));
-  return recordOf(lines, deps.clientAddress);
+  return { ...recordOf(lines, deps.clientAddress), verification };
 }
 
 /** Checkpoints go to the output and not to the log, so that the log level does not decide whether a truncated audit log can be detected. */
@@ -97,7 +100,7 @@ function sweepEvents(
   shutdown.defer("the deletion of old audit events", stop);
 }
 
-function recordOf(lines: AuditLog, clientAddress: ClientAddress): Audit {
+function recordOf(lines: AuditLog, clientAddress: ClientAddress): Omit<Audit, "verification"> {
   const warningOf = createWarnings(() => performance.now());
   const recordDenial = createDenialRecorder(lines);
   return {

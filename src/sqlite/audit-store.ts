@@ -11,14 +11,13 @@ export const CURSOR = "audit_cursor";
 /** Rows of one transaction. Other calls can run between two transactions. */
 const SWEEP_BATCH = 500;
 const CURSOR_FORM = /^\d{1,16}$/;
+const ROWS = "SELECT seq, at_ms, event, origin FROM audit";
 
 /** The events of the registry in SQLite, with a mark of the last event that is in the audit log. */
 export function createAuditStore({ sqlite }: Database): AuditStore {
-  const after = sqlite.prepare("SELECT seq, event FROM audit WHERE seq > ? ORDER BY seq LIMIT ?");
-  const unlogged = sqlite.prepare(
-    "SELECT seq, event FROM audit WHERE seq > ? AND logged = 0 ORDER BY seq LIMIT ?",
-  );
-  const newest = sqlite.prepare("SELECT seq, event FROM audit WHERE seq < ? ORDER BY seq DESC LIMIT ?");
+  const after = sqlite.prepare(`${ROWS} WHERE seq > ? ORDER BY seq LIMIT ?`);
+  const unlogged = sqlite.prepare(`${ROWS} WHERE seq > ? AND logged = 0 ORDER BY seq LIMIT ?`);
+  const newest = sqlite.prepare(`${ROWS} WHERE seq < ? ORDER BY seq DESC LIMIT ?`);
   const mark = sqlite.prepare(
     "INSERT INTO shared_state (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
   );
@@ -31,7 +30,8 @@ export function createAuditStore({ sqlite }: Database): AuditStore {
       const last = cursors.at(-1);
       if (last !== undefined) mark.run(CURSOR, last);
     },
-    async read({ after: cursor, before = String(Number.MAX_SAFE_INTEGER), limit }) {
+    async read({ fromOldest, after: cursor, before = String(Number.MAX_SAFE_INTEGER), limit }) {
+      if (fromOldest) return after.all(0, limit).map(toStored);
       if (!CURSOR_FORM.test(cursor ?? before)) throw new RangeError("no such cursor");
       if (cursor !== undefined) return after.all(Number(cursor), limit).map(toStored);
       return newest.all(Number(before), limit).map(toStored).reverse();
@@ -58,5 +58,7 @@ function readMark(sqlite: DatabaseSync): number {
 }
 
 function toStored(row: Row): StoredEvent {
-  return { cursor: String(integer(row, "seq")), event: decodeEvent(text(row, "event")) };
+  const stored = { cursor: String(integer(row, "seq")), event: decodeEvent(text(row, "event")) };
+  // The time of a copied event is that of its first store.
+  return row["origin"] === null ? { ...stored, writtenMs: integer(row, "at_ms") } : stored;
 }

@@ -95,6 +95,8 @@ const MIGRATIONS: readonly string[] = [
    ) STRICT, WITHOUT ROWID;
    CREATE INDEX IF NOT EXISTS charges_by_until ON charges (until);`,
   "CREATE INDEX IF NOT EXISTS keys_by_family ON keys (family, seq);",
+  // The limit of the last step, for operators.
+  "ALTER TABLE quotas ADD COLUMN unit_limit INTEGER NOT NULL DEFAULT 0;",
 ];
 
 export interface Database {

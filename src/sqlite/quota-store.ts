@@ -1,7 +1,7 @@
 import type { DatabaseSync } from "node:sqlite";
 import type { RememberCharge } from "../core/quotas/quota-charge.ts";
-import type { QuotaCounter } from "../core/quotas/quota-counter.ts";
-import { isIntact, newCounter, quotaStep, raiseCounter } from "../core/quotas/quota-counter.ts";
+import type { CounterUse, QuotaCounter } from "../core/quotas/quota-counter.ts";
+import { counterUse, isIntact, newCounter, quotaStep, raiseCounter } from "../core/quotas/quota-counter.ts";
 import type { QuotaReply, QuotaStep } from "../core/quotas/quota-step.ts";
 import type { Row } from "./rows.ts";
 import { integer, text } from "./rows.ts";
@@ -19,6 +19,8 @@ export interface CounterTable {
   steps(steps: readonly CounterStep[]): readonly QuotaReply[];
   /** The counters as they are stored; a missing one has counted nothing. */
   read(counterIds: readonly string[]): readonly QuotaCounter[];
+  /** At most `limit` counters after this id, in the order of their ids. */
+  page(after: string, limit: number): readonly CounterUse[];
   reset(counterIds: readonly string[]): void;
   /** Takes over what another store has counted in a window. A new row stays until `until` (NumericDate). */
   raise(
@@ -32,13 +34,15 @@ const DAY_MS = 86_400_000;
 
 export function createCounterTable(sqlite: DatabaseSync, nowMs: () => number): CounterTable {
   const find = sqlite.prepare(
-    "SELECT window_ms, used, reported, leases, posted FROM quotas WHERE counter_id = ?",
+    "SELECT window_ms, used, unit_limit, reported, leases, posted FROM quotas WHERE counter_id = ?",
   );
   const save = sqlite.prepare(
-    `INSERT INTO quotas (counter_id, window_ms, used, reported, leases, posted, until) VALUES (?, ?, ?, ?, ?, ?, ?)
+    `INSERT INTO quotas (counter_id, window_ms, used, unit_limit, reported, leases, posted, until)
+     VALUES (?, ?, ?, ?, ?, ?, ?, ?)
      ON CONFLICT (counter_id) DO UPDATE SET window_ms = excluded.window_ms, used = excluded.used,
-       reported = excluded.reported, leases = excluded.leases, posted = excluded.posted, until = excluded.until`,
+       unit_limit = excluded.unit_limit, reported = excluded.reported, leases = excluded.leases, posted = excluded.posted, until = excluded.until`,
   );
+  const following = sqlite.prepare("SELECT * FROM quotas WHERE counter_id > ? ORDER BY counter_id LIMIT ?");
   const remove = sqlite.prepare("DELETE FROM quotas WHERE counter_id = ?");
   const remember = sqlite.prepare(
     `INSERT INTO charges (counter_id, charge_id, until) VALUES (?, ?, ?)
@@ -53,9 +57,9 @@ export function createCounterTable(sqlite: DatabaseSync, nowMs: () => number): C
     return row === undefined ? newCounter() : counterOf(row);
   };
   const write = (counterId: string, counter: QuotaCounter, until: number) => {
-    const { windowMs, used, reported, leases, posted } = counter;
+    const { windowMs, used, limit, reported, leases, posted } = counter;
     const texts = [JSON.stringify([...leases]), JSON.stringify([...posted])] as const;
-    save.run(counterId, windowMs, used, reported, ...texts, until);
+    save.run(counterId, windowMs, used, limit, reported, ...texts, until);
   };
   const take = ({ counterId, step }: CounterStep): QuotaReply => {
     const counter = load(counterId);
@@ -67,6 +71,8 @@ export function createCounterTable(sqlite: DatabaseSync, nowMs: () => number): C
   return {
     steps: (steps) => inTransaction(sqlite, () => steps.map(take)),
     read: (counterIds) => counterIds.map(load),
+    page: (after, limit) =>
+      following.all(after, limit).map((row) => counterUse(text(row, "counter_id"), counterOf(row))),
     reset: (counterIds) =>
       inTransaction(sqlite, () => {
         for (const counterId of counterIds) remove.run(counterId);
@@ -98,6 +104,7 @@ function decodeCounter(row: Row): QuotaCounter {
   return {
     windowMs,
     used,
+    limit: integer(row, "unit_limit"),
     reported: reported === 80 || reported === 100 ? reported : 0,
     leases: new Map(leases),
     posted: new Map(posted),

@@ -1,7 +1,7 @@
 import { Worker } from "node:worker_threads";
 import type { AuditStore } from "../core/audit/ports.ts";
 import type { KeyStore } from "../core/keys/ports.ts";
-import type { QuotaCounter } from "../core/quotas/quota-counter.ts";
+import type { CounterUse, QuotaCounter } from "../core/quotas/quota-counter.ts";
 import type { QuotaReply } from "../core/quotas/quota-step.ts";
 import type { UsageStore } from "../core/usage/ports.ts";
 import type { CounterStep } from "./quota-store.ts";
@@ -12,6 +12,7 @@ import { allEntries } from "./view-reader.ts";
 export interface EmbeddedQuotas {
   takeSteps(steps: readonly CounterStep[]): Promise<readonly QuotaReply[]>;
   read(counterIds: readonly string[]): Promise<readonly QuotaCounter[]>;
+  page(after: string, limit: number): Promise<readonly CounterUse[]>;
   reset(counterIds: readonly string[]): Promise<void>;
 }
 
@@ -97,10 +98,11 @@ function callsOf<Store extends keyof ThreadStores, Name extends keyof ThreadStor
 
 function quotasOf(call: CallThread): EmbeddedQuotas {
   // The thread answers with the results of its table, whose methods are not asynchronous.
-  const table = callsOf(call, "quotas", ["steps", "read", "reset"]);
+  const table = callsOf(call, "quotas", ["steps", "read", "page", "reset"]);
   return {
     takeSteps: async (steps) => table.steps(steps),
     read: async (counterIds) => table.read(counterIds),
+    page: async (after, limit) => table.page(after, limit),
     reset: async (counterIds) => table.reset(counterIds),
   };
 }

@@ -4,6 +4,8 @@ import { join } from "node:path";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import type { AuditEvent } from "../../src/core/audit/audit-event.ts";
+import type { AuditPage, FoundEvents } from "../../src/core/audit/audit-query.ts";
+import { OLDEST, readEvents } from "../../src/core/audit/audit-query.ts";
 import type { AuditStore, StoredEvent } from "../../src/core/audit/ports.ts";
 import type { KeyStore } from "../../src/core/keys/ports.ts";
 import { createAuditStore } from "../../src/redis/audit-store.ts";
@@ -61,9 +63,9 @@ function embedded(): TestedStores {
   };
 }
 
-async function record({ keys }: TestedStores, count = 1): Promise<string[]> {
+async function record({ keys }: TestedStores, count = 1, atMs = 1000): Promise<string[]> {
   const events = Array.from({ length: count }, (): AuditEvent => {
-    return { eventId: `e${made++}`, atMs: 1000, event: "key_revoked", outcome: "done", actor: "anonymous" };
+    return { eventId: `e${made++}`, atMs, event: "key_revoked", outcome: "done", actor: "anonymous" };
   });
   for (const event of events)
     await keys.commit({ nowSeconds: Math.floor(Date.now() / 1000), put: [], audit: [event] });
@@ -106,6 +108,47 @@ describe.each([
     for (const invalid of ["", "x", "-1", "1 OR 1=1", "1-1-1", "+", "99999999999999999999", "1 "])
       for (const query of [{ after: invalid }, { before: invalid }])
         await expect(parts.audit.read({ ...query, limit: 1 })).rejects.toThrow(RangeError);
+  });
+
+  test("are read from the oldest on, and backwards to the oldest, in any number of pages", async () => {
+    const parts = open();
+    const ids = await record(parts, 23);
+    const walk = async (next: (found: FoundEvents) => AuditPage | undefined, first: AuditPage) => {
+      const pages: string[][] = [];
+      for (let page: AuditPage | undefined = first; page !== undefined; ) {
+        const found = await readEvents(parts.audit, {}, page);
+        if (found.events.length > 0) pages.push(idsOf(found.events));
+        page = next(found);
+      }
+      return pages;
+    };
+    const forward = await walk(
+      ({ events, cursor = "" }) => (events.length === 0 ? undefined : { after: cursor, limit: 5 }),
+      { after: OLDEST, limit: 5 },
+    );
+    expect(forward.flat()).toEqual(ids);
+    const back = await walk(
+      ({ earlier }) => (earlier === undefined ? undefined : { before: earlier, limit: 5 }),
+      { limit: 5 },
+    );
+    expect(back.toReversed().flat()).toEqual(ids);
+    expect(back).toHaveLength(5);
+  });
+
+  test("are chosen by their time, and a search back ends before older ones are read", async () => {
+    const parts = open();
+    const nowMs = Date.now();
+    const [old] = await record(parts, 1, nowMs - 86_400_000);
+    await record(parts, 3, nowMs - 60_000);
+    const [late] = await record(parts, 1, nowMs);
+    const between = { fromMs: nowMs - 60_000, toMs: nowMs };
+    expect((await readEvents(parts.audit, between, { limit: 2 })).events).toHaveLength(2);
+    const all = await readEvents(parts.audit, between, { limit: 10 });
+    expect([all.events.length, all.earlier]).toEqual([3, undefined]);
+    const before = await readEvents(parts.audit, { toMs: nowMs - 60_000 }, { limit: 10 });
+    expect(idsOf(before.events)).toEqual([old]);
+    const after = await readEvents(parts.audit, { fromMs: nowMs }, { after: OLDEST, limit: 10 });
+    expect(idsOf(after.events)).toEqual([late]);
   });
 
   test("are removed when they are old, but never before they are in a log", async () => {

@@ -3,7 +3,14 @@ import { Validator } from "@seriousme/openapi-schema-validator";
 import { afterAll, beforeAll, describe, expect, expectTypeOf, test } from "vitest";
 import { z } from "zod";
 import { CLIENT_TYPES_FILE, clientTypes } from "../../scripts/client-types.ts";
-import type { auditQuery, auditResponse } from "../../src/api/admin/audit-route.ts";
+import type { auditQuery, auditResponse } from "../../src/api/admin/audit-schemas.ts";
+import type {
+  nearLimitsQuery,
+  nearLimitsResponse,
+  planKeysResponse,
+  topUsageQuery,
+  topUsageResponse,
+} from "../../src/api/admin/budget-schemas.ts";
 import type { explainBody, explanation } from "../../src/api/admin/explain-schemas.ts";
 import type { countQuery, listQuery } from "../../src/api/admin/key-query.ts";
 import type {
@@ -27,6 +34,7 @@ import type {
   rolesResponse,
 } from "../../src/api/admin/policy-schemas.ts";
 import type { usageReportQuery, usageReportResponse } from "../../src/api/admin/usage-schemas.ts";
+import type { verificationResponse } from "../../src/api/admin/verification-routes.ts";
 import type { jwkSetResponse } from "../../src/api/keys/jwks-route.ts";
 import type { introspection, issuedKey, registerBody, validKey } from "../../src/api/keys/schemas.ts";
 import type { holderLimitsResponse, usageResponse } from "../../src/api/keys/usage-schemas.ts";
@@ -39,6 +47,7 @@ import type {
   AppliedOverride,
   AuditEvents,
   AuditQuery,
+  AuditVerification,
   CountedKeys,
   CutOff,
   HolderLimits,
@@ -55,13 +64,18 @@ import type {
   LimitOverride,
   Limits,
   MigrationStatus,
+  NearLimits,
+  NearLimitsQuery,
   OverrideFilter,
   OverrideList,
+  PlanKeys,
   Plans,
   PolicyInForce,
   Registration,
   Reload,
   Roles,
+  TopUsage,
+  TopUsageQuery,
   Usage,
   UsageFilter,
   UsageReport,
@@ -124,6 +138,7 @@ test("the client has exactly the calls of the document", async () => {
       limits.show("ID"),
       limits.reset("ID"),
       limits.listOverrides(),
+      limits.near(),
       ...[{ owner: "ID" }, { family: "ID" }].flatMap((subject) => [
         limits.showOverride(subject),
         limits.setOverride(subject, { plan: "p" }),
@@ -134,12 +149,16 @@ test("the client has exactly the calls of the document", async () => {
       calls.ownLimits("k"),
       calls.ownUsage("k"),
       calls.usage.report(),
+      calls.usage.top(),
       calls.explain({ method: "GET", path: "/" }),
       policy.show(),
       policy.roles(),
       policy.plans(),
+      policy.planKeys(),
       policy.reload(),
       calls.audit(),
+      calls.auditVerification.show(),
+      calls.auditVerification.start(),
       calls.status(),
       calls.registerLegacy({ name: "n", key_type: "r" }),
       calls.migrate("k"),
@@ -195,6 +214,12 @@ test("the generated types accept what the schemas accept and return", () => {
   expectTypeOf<Frozen<z.output<typeof plansResponse>>>().toEqualTypeOf<Plans>();
   expectTypeOf<Frozen<z.output<typeof reloadResponse>>>().toEqualTypeOf<Reload>();
   expectTypeOf<Frozen<z.output<typeof auditResponse>>>().toEqualTypeOf<AuditEvents>();
+  expectTypeOf<Frozen<z.output<typeof verificationResponse>>>().toEqualTypeOf<AuditVerification>();
+  expectTypeOf<Frozen<z.output<typeof planKeysResponse>>>().toEqualTypeOf<PlanKeys>();
+  expectTypeOf<Frozen<z.output<typeof nearLimitsResponse>>>().toEqualTypeOf<NearLimits>();
+  expectTypeOf<keyof z.input<typeof nearLimitsQuery>>().toEqualTypeOf<keyof NearLimitsQuery>();
+  expectTypeOf<Frozen<z.output<typeof topUsageResponse>>>().toEqualTypeOf<TopUsage>();
+  expectTypeOf<keyof z.input<typeof topUsageQuery>>().toEqualTypeOf<keyof TopUsageQuery>();
   expectTypeOf<keyof z.input<typeof auditQuery>>().toEqualTypeOf<keyof AuditQuery>();
   expectTypeOf<Frozen<z.output<typeof migrationResponse>>>().toEqualTypeOf<MigrationStatus>();
   expectTypeOf<Frozen<z.output<typeof importResponse>>>().toEqualTypeOf<ImportReport>();
@@ -276,7 +301,7 @@ describe("a key that refreshes itself", () => {
 
   test("rejects if the key has expired and the refresh fails", async () => {
     const refresh = async () => {
-      throw new LatchkeyProblem(409, { type: "/problems/family-too-old" }, null);
+      throw new LatchkeyProblem(409, { type: "/problems/family-too-old" }, new Headers());
     };
     const live = createLiveKey({ client: { refresh }, key: kept, nowMs: () => 200_000 });
     await expect(live.current()).rejects.toMatchObject({ reason: "family-too-old" });

@@ -6,6 +6,7 @@ import { beforeEach, expect, test } from "vitest";
 import type { LimitStore } from "../../src/core/limits/ports.ts";
 import type { Quota } from "../../src/core/policy/policy.ts";
 import { createCalendars } from "../../src/core/quotas/calendar.ts";
+import type { CounterUse } from "../../src/core/quotas/quota-counter.ts";
 import { quotaDemands } from "../../src/core/quotas/quota-demand.ts";
 import { createBucketStore } from "../../src/memory/bucket-store.ts";
 import { createEmbeddedLimits } from "../../src/server/embedded-limits.ts";
@@ -149,6 +150,27 @@ test.each(["leases = '{'", "window_ms = 8796093022208, used = 1000"])(
     await second.store.close();
   },
 );
+
+test("an operator sees every counter, with the limit that its last request had", async () => {
+  const { limits, store, pool } = await startProcess();
+  const admin = createQuotaAdmin({ quotas: store.quotas, nowMs: () => nowMs, forget: pool.forget });
+  await Promise.all(Array.from({ length: 1100 }, (_, n) => admitted(limits, `f${n}`, 1)));
+  expect(await admitted(limits, "x", 900)).toBe(900);
+  const extra = demandsOf("x", { limit: 2000, extra: { units: 7, atMs: nowMs } });
+  await limits.take([], 1, nowMs, extra);
+  await pool.close();
+  const uses: CounterUse[] = [];
+  for await (const portion of admin.uses()) uses.push(...portion);
+  expect(new Set(uses.map(({ counterId }) => counterId)).size).toBe(1101);
+  expect(uses.find(({ counterId }) => counterId === "quota/key:q:x")).toEqual({
+    counterId: "quota/key:q:x",
+    windowMs: Date.UTC(2026, 10, 1),
+    used: 901,
+    leased: 0,
+    limit: 2007,
+  });
+  await store.close();
+});
 
 test("an operator sees and resets a counter, and rows are deleted a day after their window", async () => {
   const { limits, store, pool } = await startProcess();

@@ -8,6 +8,7 @@ import { LEASE_LIFE_US } from "../../src/core/limits/leased-bucket.ts";
 import type { QuotaAdmin, TakeOutcome } from "../../src/core/limits/ports.ts";
 import type { Quota } from "../../src/core/policy/policy.ts";
 import { createCalendars } from "../../src/core/quotas/calendar.ts";
+import type { CounterUse } from "../../src/core/quotas/quota-counter.ts";
 import { MIN_LIFE_US, newCounter, quotaStep } from "../../src/core/quotas/quota-counter.ts";
 import type { QuotaDemand } from "../../src/core/quotas/quota-demand.ts";
 import { quotaDemands } from "../../src/core/quotas/quota-demand.ts";
@@ -327,6 +328,23 @@ describe("four instances on one Redis", () => {
       [80, "x"],
       [100, "x"],
     ]);
+  });
+
+  test("are listed with the limit that their last request had, whatever their subjects are called", async () => {
+    await admin.command("FLUSHALL");
+    const subjects = ["x", "a:b\n{c}", "%", ...Array.from({ length: 1200 }, (_, n) => `f${n}`)];
+    const [first, raised] = [instanceOf(0, { limit: 10 }), instanceOf(1, { limit: 12 })];
+    for (const subject of subjects) await take(first, first.demand(subject));
+    expect(await taken(raised.pool, raised.demand("x"), 50)).toBe(11);
+    await Promise.all([first.pool.close(), raised.pool.close()]);
+    const client = clients[0] ?? expect.fail("a connection");
+    const quotas: QuotaAdmin = createQuotaAdmin(spreadOnOneServer(client), async () => undefined);
+    const uses: CounterUse[] = [];
+    for await (const portion of quotas.uses()) uses.push(...portion);
+    const byId = new Map(uses.map((use) => [use.counterId, use]));
+    expect([...byId.keys()].sort()).toEqual(subjects.map((of) => first.demand(of).counterId).sort());
+    expect(byId.get(first.demand("x").counterId)).toMatchObject({ used: 12, leased: 0, limit: 12 });
+    expect(byId.get(first.demand("%").counterId)).toMatchObject({ used: 1, limit: 10 });
   });
 
   test("forget what was used after a reset, and drop their leases", async () => {

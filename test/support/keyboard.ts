@@ -25,3 +25,10 @@ export async function typeInto(page: Page, target: Locator, text: string): Promi
   await tabTo(page, target);
   await page.keyboard.type(text);
 }
+
+/** Goes to a page of the console by its shortcut. */
+export async function goByKeys(page: Page, key: string, heading: string): Promise<void> {
+  await page.keyboard.press("g");
+  await page.keyboard.press(key);
+  await page.getByRole("heading", { level: 1, name: heading }).waitFor();
+}

@@ -1,61 +1,22 @@
-import { z } from "zod";
+import type { FastifyReply, FastifyRequest } from "fastify";
+import type { z } from "zod";
+import type { FoundEvents } from "../../core/audit/audit-query.ts";
 import { readEvents } from "../../core/audit/audit-query.ts";
-import type { AuditStore } from "../../core/audit/ports.ts";
+import type { AuditStore, StoredEvent } from "../../core/audit/ports.ts";
 import { operators } from "../http/access.ts";
 import type { ApiPorts } from "../http/calls.ts";
+import { CSV_TYPE, csvDocument } from "../http/csv.ts";
 import type { Endpoint } from "../http/endpoint.ts";
 import { endpoint } from "../http/endpoint.ts";
-import { pageLimit } from "../http/query-values.ts";
-import { sendQueryProblem } from "./operator-call.ts";
+import { accepted, withParameters } from "../http/media-types.ts";
+import { sendProblem } from "../http/problem.ts";
+import { AUDIT_CSV_HEAD, auditCsvLine } from "./audit-csv.ts";
+import { auditQuery, auditResponse } from "./audit-schemas.ts";
 
 const DEFAULT_LIMIT = 100;
+const MEDIA_TYPES = ["text/csv", "application/x-ndjson"] as const;
 
-const name = z.string().min(1).max(300);
-
-export const auditQuery = z
-  .strictObject({
-    after: z
-      .string()
-      .max(64)
-      .optional()
-      .meta({ description: "Returns the events after this cursor; the newest events without it." }),
-    event: name.optional(),
-    outcome: z.enum(["done", "refused"]).optional(),
-    actor: name.optional().meta({ description: "`admin:…`, `key:…` or `anonymous`." }),
-    key_id: name.optional(),
-    family: name.optional(),
-    owner: name.optional(),
-    role: name.optional(),
-    limit: pageLimit.optional(),
-  })
-  .meta({ title: "AuditQuery" });
-
-export const auditResponse = z
-  .object({
-    events: z.array(
-      z.object({
-        cursor: z.string(),
-        event_id: z.string(),
-        time: z.string(),
-        event: z.string(),
-        outcome: z.enum(["done", "refused"]),
-        reason: z.string().nullable(),
-        actor: z.string(),
-        address: z.string().nullable(),
-        request_id: z.string().nullable(),
-        key_id: z.string().nullable(),
-        family: z.string().nullable(),
-        owner: z.string().nullable(),
-        role: z.string().nullable(),
-        plan: z.string().nullable(),
-      }),
-    ),
-    next_cursor: z
-      .string()
-      .nullable()
-      .meta({ description: "The cursor for the next page; null if there are no events yet." }),
-  })
-  .meta({ title: "AuditEvents" });
+type Query = z.output<typeof auditQuery>;
 
 /** The audit events of keys: actor, key and outcome. */
 export function auditRoute(ports: ApiPorts, store: AuditStore): Endpoint {
@@ -64,27 +25,76 @@ export function auditRoute(ports: ApiPorts, store: AuditStore): Endpoint {
     path: "/api/admin/audit",
     summary: "Read the audit events",
     description:
-      "Oldest first. Contains the events of keys; the lines of requests are only in the log. With a filter, a page may contain fewer events than match. Continue with `next_cursor`.",
+      "Oldest first. Contains the events of keys; the lines of requests are only in the log. With a filter, a page may contain fewer events than match, or none. Continue with `next_cursor` or `previous_cursor`. With `Accept: text/csv` or `application/x-ndjson` the events are lines, and the other pages are in the `Link` header (RFC 8288).",
     access: operators(ports, "audit:read"),
     writes: false,
     query: auditQuery,
-    response: { status: 200, description: "One page of events.", schema: auditResponse },
-    handle: async (call) => {
-      const { after, limit = DEFAULT_LIMIT, key_id: keyId, ...fields } = call.query;
-      const page = { limit, ...(after !== undefined && { after }) };
+    response: {
+      status: 200,
+      description: "One page of events.",
+      schema: auditResponse,
+      mediaTypes: MEDIA_TYPES,
+    },
+    problems: ["store_unavailable"],
+    handle: async ({ request, reply, query }) => {
       try {
-        const filter = { ...fields, ...(keyId !== undefined && { keyId }) };
-        const { events, cursor } = await readEvents(store, filter, page);
-        return call.reply.send({ events: events.map(eventBody), next_cursor: cursor ?? null });
+        return sendEvents(request, reply, query, await read(store, query));
       } catch (error) {
         if (!(error instanceof RangeError)) throw error;
-        return sendQueryProblem(call.reply, "after", "is not a valid cursor");
+        const pointer = `#/query/${query.before === undefined ? "after" : "before"}`;
+        return sendProblem(reply, "request_invalid", {
+          errors: [{ pointer, detail: "is not a valid cursor" }],
+        });
       }
     },
   });
 }
 
-function eventBody({ cursor, event }: Awaited<ReturnType<AuditStore["read"]>>[number]) {
+function read(store: AuditStore, query: Query): Promise<FoundEvents> {
+  const { after, before, from, to, key_id: keyId, limit = DEFAULT_LIMIT, order: _, ...fields } = query;
+  const filter = {
+    ...fields,
+    ...(keyId !== undefined && { keyId }),
+    ...(from !== undefined && { fromMs: from * 1000 }),
+    ...(to !== undefined && { toMs: to * 1000 }),
+  };
+  return readEvents(store, filter, {
+    limit,
+    ...(after !== undefined && { after }),
+    ...(before !== undefined && { before }),
+  });
+}
+
+function sendEvents(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  { order }: Query,
+  { events: found, cursor, earlier }: FoundEvents,
+): FastifyReply {
+  const events = (order === "newest" ? found.toReversed() : found).map(eventBody);
+  void reply.header("cache-control", "no-store").header("vary", "accept");
+  const type = accepted(request, MEDIA_TYPES);
+  if (type === undefined)
+    return reply.send({ events, next_cursor: cursor ?? null, previous_cursor: earlier ?? null });
+  const links = [
+    ...(cursor === undefined ? [] : [link(request, "next", { after: cursor, before: undefined })]),
+    ...(earlier === undefined ? [] : [link(request, "prev", { before: earlier, after: undefined })]),
+  ];
+  if (links.length > 0) void reply.header("link", links.join(", "));
+  if (type === "text/csv")
+    return reply.type(CSV_TYPE).send(csvDocument(AUDIT_CSV_HEAD, events.map(auditCsvLine)));
+  return reply.type(type).send(events.map((event) => `${JSON.stringify(event)}\n`).join(""));
+}
+
+function link(
+  request: FastifyRequest,
+  relation: "next" | "prev",
+  values: Readonly<Record<string, string | undefined>>,
+): string {
+  return `<${withParameters(request, values)}>; rel="${relation}"`;
+}
+
+function eventBody({ cursor, event }: StoredEvent) {
   return {
     cursor,
     event_id: event.eventId,

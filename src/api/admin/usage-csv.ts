@@ -1,4 +1,5 @@
 import type { z } from "zod";
+import { csvLine } from "../http/csv.ts";
 import type { usageReportResponse } from "./usage-schemas.ts";
 
 type Row = Readonly<z.output<typeof usageReportResponse>["usage"][number]>;
@@ -16,13 +17,5 @@ export function usageCsvLine({ owner, family, time, route, units, ...counts }: R
       .map(([unit, amount]) => `${unit}=${amount}`)
       .join(" "),
   ];
-  return cells.map(cell).join(",");
-}
-
-/** A spreadsheet runs a cell that begins with one of these as a formula, so an apostrophe comes first. */
-const FORMULA = /^[=+\-@\t\r\n]/;
-
-function cell(text: string): string {
-  const safe = FORMULA.test(text) ? `'${text}` : text;
-  return /[",\r\n']/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
+  return csvLine(cells);
 }

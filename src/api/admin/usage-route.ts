@@ -6,8 +6,10 @@ import type { ReportFilter, ReportSpan, UsageReport } from "../../core/usage/usa
 import { readUsage } from "../../core/usage/usage-report.ts";
 import { operators } from "../http/access.ts";
 import type { ApiPorts } from "../http/calls.ts";
+import { CSV_TYPE, csvDocument } from "../http/csv.ts";
 import type { Endpoint } from "../http/endpoint.ts";
 import { endpoint } from "../http/endpoint.ts";
+import { accepted, withParameters } from "../http/media-types.ts";
 import { decodeCursor, encodeCursor } from "../http/page-cursor.ts";
 import { sendProblem } from "../http/problem.ts";
 import type { UsagePorts } from "../keys/usage-body.ts";
@@ -83,26 +85,11 @@ function sendReport(
   const cursor = next === undefined ? null : encodeCursor([next.owner, next.family]);
   const list = rows.map((row) => ({ owner: row.owner, family: row.family, ...rowBody(row) }));
   void reply.header("cache-control", "no-store").header("vary", "accept");
-  if (!acceptsCsv(request))
+  if (accepted(request, ["text/csv"]) === undefined)
     return reply.send({ ...reportBody(span, usage), usage: list, next_cursor: cursor });
-  if (cursor !== null) void reply.header("link", `<${nextPage(request, cursor)}>; rel="next"`);
-  return reply.type("text/csv; charset=utf-8; header=present").send(csvOf(list));
-}
-
-/** Each page has the line of column names. */
-function csvOf(rows: Parameters<typeof usageCsvLine>[0][]): string {
-  return [USAGE_CSV_HEAD, ...rows.map(usageCsvLine)].map((line) => `${line}\r\n`).join("");
-}
-
-function acceptsCsv({ headers }: FastifyRequest): boolean {
-  return /(?:^|,)\s*text\/csv\s*(?:;|,|$)/i.test(headers.accept ?? "");
-}
-
-function nextPage({ raw: { url = "" } }: FastifyRequest, cursor: string): string {
-  const [path, query] = url.split("?", 2);
-  const parameters = new URLSearchParams(query);
-  parameters.set("cursor", cursor);
-  return `${path}?${parameters}`;
+  if (cursor !== null) void reply.header("link", `<${withParameters(request, { cursor })}>; rel="next"`);
+  // Each page has the line of column names.
+  return reply.type(CSV_TYPE).send(csvDocument(USAGE_CSV_HEAD, list.map(usageCsvLine)));
 }
 
 /** @param owner the owner of the filter: its list has no other owner's cursors */

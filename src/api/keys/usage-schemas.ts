@@ -5,7 +5,7 @@ import { timestamp } from "./schemas.ts";
 const DATE = /^\d{4}-\d{2}-\d{2}$/;
 
 /** A date is its first instant in UTC. */
-const moment = z
+export const moment = z
   .string()
   .max(40)
   .transform((text, context) => {

@@ -3,11 +3,16 @@ import type { Command } from "commander";
 import { InvalidArgumentError } from "commander";
 import type { ChainBeginning } from "../../audit/verify.ts";
 import type { AuditEvents, AuditQuery } from "../../client/types.ts";
+import { UsageError } from "../exit-codes.ts";
 import type { Io } from "../io.ts";
 import { visible } from "../table.ts";
 import { withClient } from "../with-client.ts";
+import { addAuditExport } from "./export.ts";
+import type { FilterOptions } from "./filter-options.ts";
+import { filterOf, withFilter } from "./filter-options.ts";
 import type { VerifyOptions } from "./verify.ts";
 import { parseBeginning, verify } from "./verify.ts";
+import { verifyLive } from "./verify-live.ts";
 
 const POLL_EVERY_MS = 1000;
 /** The largest page of the API. */
@@ -16,8 +21,21 @@ const MAX_LINES = 500;
 /** `latchkey audit …`: verifies audit logs and shows the newest events. */
 export function addAuditCommand(program: Command, io: Io, finish: (exitCode: number) => void): void {
   const audit = program.command("audit").description("verify audit logs and read the newest events");
+  addVerify(audit, io, finish);
+  addAuditExport(audit, io, finish);
+  withFilter(audit.command("tail"))
+    .description("show the newest events in the store of a live instance")
+    .option("-n, --lines <n>", "number of events, from 1 to 500", toLines, 20)
+    .option("-f, --follow", "wait for new events and print them")
+    .option("--json", "print one JSON document per line")
+    .action(async (options: TailOptions) => {
+      finish(await withClient(io, (client) => tail(client.audit, io, options)));
+    });
+}
+
+function addVerify(audit: Command, io: Io, finish: (exitCode: number) => void): void {
   audit
-    .command("verify <files...>")
+    .command("verify [files...]")
     .description(
       "verify the chain of audit logs and name the first invalid line; the key is in AUDIT_KEY or AUDIT_KEY_FILE",
     )
@@ -31,25 +49,11 @@ export function addAuditCommand(program: Command, io: Io, finish: (exitCode: num
       toBeginnings,
       [],
     )
+    .option("--live", "let a live instance verify the log that it writes; needs no key")
     .option("--json", "print JSON")
-    .action(async (files: readonly string[], options: VerifyOptions) =>
-      finish(await verify(io, files, options)),
-    );
-  audit
-    .command("tail")
-    .description("show the newest events in the store of a live instance")
-    .option("-n, --lines <n>", "number of events, from 1 to 500", toLines, 20)
-    .option("-f, --follow", "wait for new events and print them")
-    .option("--event <name>", "only events of this name, such as key_revoked")
-    .option("--outcome <outcome>", "only events with this outcome: `done` or `refused`")
-    .option("--actor <actor>", "only events of this actor: `admin:…`, `key:…` or `anonymous`")
-    .option("--key-id <key_id>", "only events of this key")
-    .option("--family <family>", "only events of this family")
-    .option("--owner <owner>", "only events of this owner's keys")
-    .option("--role <role>", "only events of keys of this role")
-    .option("--json", "print one JSON document per line")
-    .action(async (options: TailOptions) => {
-      finish(await withClient(io, (client) => tail(client.audit, io, options)));
+    .action(async (files: readonly string[], { live, ...options }: VerifyOptions & { live?: true }) => {
+      if ((live ?? false) === files.length > 0) throw new UsageError("give either files or --live");
+      finish(live ? await verifyLive(io, options) : await verify(io, files, options));
     });
 }
 
@@ -65,9 +69,8 @@ function toLines(text: string): number {
   throw new InvalidArgumentError("It must be an integer from 1 to 500.");
 }
 
-interface TailOptions extends Omit<AuditQuery, "key_id" | "after" | "limit"> {
+interface TailOptions extends FilterOptions {
   readonly lines: number;
-  readonly keyId?: string;
   readonly follow?: true;
   readonly json?: true;
 }
@@ -75,8 +78,8 @@ interface TailOptions extends Omit<AuditQuery, "key_id" | "after" | "limit"> {
 type Read = (query: AuditQuery) => Promise<AuditEvents>;
 
 async function tail(read: Read, io: Io, options: TailOptions): Promise<void> {
-  const { lines, follow, json, keyId, ...fields } = options;
-  const filter = { ...fields, ...(keyId !== undefined && { key_id: keyId }) };
+  const { lines, follow, json } = options;
+  const filter = filterOf(options);
   let after: string | undefined;
   for (let limit = lines; ; limit = MAX_LINES) {
     const { events, next_cursor: next } = await read({

@@ -1,10 +1,10 @@
 import { closeSync, openSync, readSync, statSync } from "node:fs";
+import type { FileLine } from "../../audit/lines.ts";
 import type { LatchkeyClient } from "../../client/client.ts";
 import { LatchkeyProblem, LatchkeyUnreachable } from "../../client/problem.ts";
 import type { ImportReport } from "../../client/types.ts";
 import { errorMessage } from "../../core/error-message.ts";
 import type { RejectedLine } from "../../core/legacy/legacy-import.ts";
-import type { FileLine } from "../file-lines.ts";
 import { fileLines } from "../file-lines.ts";
 import type { Io } from "../io.ts";
 import { progressBar } from "../progress.ts";

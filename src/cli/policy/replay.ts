@@ -1,12 +1,12 @@
 import { accessSync, constants, statSync } from "node:fs";
 import type { Command } from "commander";
 import { AUDIT_MARK } from "../../audit/chain.ts";
+import type { FileLine } from "../../audit/lines.ts";
 import type { Replay } from "../../audit/replay.ts";
 import { createReplay, readPastRequest } from "../../audit/replay.ts";
 import { errorMessage } from "../../core/error-message.ts";
 import type { Policy } from "../../core/policy/policy.ts";
 import { EXIT } from "../exit-codes.ts";
-import type { FileLine } from "../file-lines.ts";
 import { fileLines } from "../file-lines.ts";
 import type { Io } from "../io.ts";
 import { progressBar } from "../progress.ts";

@@ -7,6 +7,11 @@ export interface StoredEvent {
   /** Its position. Opaque. */
   readonly cursor: string;
   readonly event: AuditEvent;
+  /**
+   * Milliseconds at which this store wrote it; absent if unknown. A copied event can be much older. No event before it was
+   * written later.
+   */
+  readonly writtenMs?: number;
 }
 
 /** The events of the registry. The store holds the original, and the audit log is written from it. */
@@ -15,12 +20,13 @@ export interface AuditStore {
   claim(limit: number): Promise<readonly StoredEvent[]>;
   done(cursors: readonly string[]): Promise<void>;
   /**
-   * The newest events, the newest before a cursor, or those after a cursor; oldest first. Throws RangeError on an invalid
-   * cursor.
+   * The newest events, the newest before a cursor, those after a cursor, or the oldest; oldest first. Throws RangeError on an
+   * invalid cursor.
    */
   read(query: {
     readonly after?: string;
     readonly before?: string;
+    readonly fromOldest?: true;
     readonly limit: number;
   }): Promise<readonly StoredEvent[]>;
   /** Removes logged events that are older than this time (milliseconds). */

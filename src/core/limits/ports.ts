@@ -1,6 +1,7 @@
 import type { ExceededQuota, RateStatus } from "../decision/decision.ts";
 import type { MaybePromise } from "../maybe-promise.ts";
 import type { RateLimit } from "../policy/policy.ts";
+import type { CounterUse } from "../quotas/quota-counter.ts";
 import type { QuotaDemand } from "../quotas/quota-demand.ts";
 
 /** One bucket that a request takes tokens from. */
@@ -107,6 +108,11 @@ export interface QuotaLevel {
 
 /** The operators' calls on counters. */
 export interface QuotaAdmin {
+  /**
+   * All counters, in portions that do not delay Checks. A counter may occur twice, and one that is written meanwhile may be
+   * missing.
+   */
+  uses(): AsyncIterable<readonly CounterUse[]>;
   levels(demands: readonly QuotaDemand[]): Promise<readonly QuotaLevel[]>;
   /** Sets what is used to 0. Outstanding leases end within their second. */
   reset(demands: readonly QuotaDemand[]): Promise<void>;

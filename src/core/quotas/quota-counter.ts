@@ -18,6 +18,8 @@ export interface QuotaCounter {
    * has returned units of a reservation whose lease is still outstanding.
    */
   used: number;
+  /** The limit of the last step, with extra units. It only informs operators. 0: none was stored. */
+  limit: number;
   /** The highest threshold that was reported in this window. */
   reported: Threshold | 0;
   /** The outstanding leases, by id. */
@@ -42,7 +44,7 @@ const MAX_WINDOW_MS = 2 ** 43;
 
 /** A counter that has counted nothing yet, in any window. */
 export function newCounter(): QuotaCounter {
-  return { windowMs: -1, used: 0, reported: 0, leases: new Map(), posted: new Map() };
+  return { windowMs: -1, used: 0, limit: 0, reported: 0, leases: new Map(), posted: new Map() };
 }
 
 /** Whether a stored window and its used units are possible. A counter with other ones is damaged, and counts as new. */
@@ -72,6 +74,17 @@ function startWindow(counter: QuotaCounter, windowMs: number): void {
   counter.posted.clear();
 }
 
+/** A counter as operators see it, under its id. */
+export interface CounterUse extends Pick<QuotaCounter, "windowMs" | "used" | "limit"> {
+  readonly counterId: string;
+  readonly leased: number;
+}
+
+export function counterUse(counterId: string, counter: QuotaCounter): CounterUse {
+  const { windowMs, used, limit } = counter;
+  return { counterId, windowMs, used, limit, leased: leasedUnits(counter) };
+}
+
 function freeUnits(counter: QuotaCounter, limit: number): number {
   return Math.max(0, limit - Math.max(0, counter.used + leasedUnits(counter)));
 }
@@ -96,6 +109,7 @@ export function quotaStep(
   const endMs = enterWindow(counter, windows, nowMs);
   const leftUs = endMs * 1000 - nowUs;
   const limit = step.limit + (step.extra?.windowMs === counter.windowMs ? step.extra.units : 0);
+  counter.limit = limit;
   const expiredUnits = expire(counter, nowUs);
   for (const { leaseId, unspentTokens } of settlements) settle(counter, leaseId, unspentTokens);
   const posted = posting && post(counter, posting, { beginMs, nowMs });

@@ -1,7 +1,7 @@
 -- One step on each of some counters of quotas: the arithmetic of core/quotas/quota-counter.ts, by Redis's clock. A caller sends
 -- at most fifty counters, because Redis serves no other instance meanwhile. A key may occur twice.
 -- KEYS     for each step a counter, and with a charge a hash of the ids of charges that it has counted. A counter is a hash of `window` (its start in milliseconds), `used` (whole units, see core/quotas/quota-counter.ts), `reported` (the threshold that was
---          reported), for each outstanding lease `l:<lease id>` = "<units> <deadline in microseconds>", and for each instance
+--          reported), `limit` (that of the last step, for operators), for each outstanding lease `l:<lease id>` = "<units> <deadline in microseconds>", and for each instance
 --          that has posted `p:<instance>` = number of its last posting
 -- ARGV     lease life and shortest lease in microseconds, then for each counter:
 --          limit, extra units and the start of the window that has them, start, end and next end of the windows in milliseconds, lease id ("" requests nothing), cost, waiting, ahead, held,
@@ -193,7 +193,7 @@ local function step(key, mark, at)
   elseif limit > 0 and (used + out) * 10 >= limit * 8 then reached = 80 end
   if reached > reported then reported, crossed = reached, reached end
 
-  redis.call('HSET', key, 'window', whole(window), 'used', whole(used), 'reported', whole(reported))
+  redis.call('HSET', key, 'window', whole(window), 'used', whole(used), 'reported', whole(reported), 'limit', whole(limit))
   redis.call('PEXPIRE', key, whole(math.ceil(left / 1000) + DAY_MS))
   return last + 1, charges,
     { 1, now_ms, window, left, granted, lived, ending, math.max(0, used), free, math.max(0, out + math.min(0, used)), expired, crossed, outcome, charged }

@@ -1,0 +1,88 @@
+import { expect, test } from "vitest";
+import type { QuotaCount } from "../policy/policy.ts";
+import { nearLimitsRun } from "./near-limits.ts";
+import type { CounterUse } from "./quota-counter.ts";
+
+const NOW_MS = Date.UTC(2026, 10, 12, 10);
+const DAY_MS = Date.UTC(2026, 10, 12);
+
+const daily: QuotaCount = { per: "key", every: "day", timeZone: "UTC", unit: "requests" };
+const policy = () => ({
+  quotaCounts: new Map([
+    ["daily", daily],
+    ["shared", { ...daily, per: "owner" as const, every: "month" as const }],
+  ]),
+});
+
+function use(counterId: string, more: Partial<CounterUse> = {}): CounterUse {
+  return { counterId, windowMs: DAY_MS, used: 0, leased: 0, limit: 100, ...more };
+}
+
+async function near(...portions: readonly (readonly CounterUse[])[]) {
+  const run = nearLimitsRun(
+    {
+      async *uses() {
+        yield* portions;
+      },
+    },
+    policy,
+    () => NOW_MS,
+  );
+  await run.read(async () => undefined);
+  return run.soFar();
+}
+
+test("lists the counters of present windows by their share, with what is leased", async () => {
+  const { counters, byPercent, countersRead } = await near(
+    [use("quota/key:daily:fam_a", { used: 79, leased: 2 }), use("quota/key:daily:fam_b", { used: 49 })],
+    [use("quota/shadow/key:daily:fam_c", { used: 300 })],
+    [
+      use("quota/owner:shared:a:b\n{c}", {
+        windowMs: Date.UTC(2026, 10, 1),
+        used: 10 ** 12,
+        limit: 10 ** 12,
+      }),
+    ],
+  );
+  expect(counters.map(({ subject, percent, mode }) => [subject, percent, mode])).toEqual([
+    ["fam_c", 300, "shadow"],
+    ["a:b\n{c}", 100, "enforce"],
+    ["fam_a", 81, "enforce"],
+  ]);
+  expect(counters[1]?.resetsAtMs).toBe(Date.UTC(2026, 11, 1));
+  expect(byPercent.enforce.slice(30).reduce((sum, count) => sum + count, 0)).toBe(2);
+  expect(byPercent.shadow.at(-1)).toBe(1);
+  expect(countersRead).toBe(4);
+});
+
+test("leaves out ended windows, unknown quotas, other kinds of subject, and counters without a limit", async () => {
+  const { counters } = await near([
+    use("quota/key:daily:a", { used: 100, windowMs: DAY_MS - 86_400_000 }),
+    use("quota/key:gone:a", { used: 100 }),
+    use("quota/role:daily:a", { used: 100 }),
+    use("quota/key:daily:a", { used: 100, limit: 0 }),
+    use("quota/key:daily:b", { used: 0, windowMs: -1 }),
+    use("something else", { used: 100 }),
+  ]);
+  expect(counters).toEqual([]);
+});
+
+test("of many counters it keeps those with the largest share, and counts all", async () => {
+  const portions = Array.from({ length: 10 }, (_, portion) =>
+    Array.from({ length: 500 }, (_, at) =>
+      use(`quota/key:daily:${portion}-${at}`, { used: 50 + ((portion * 500 + at) % 100) }),
+    ),
+  );
+  const { counters, byPercent } = await near(...portions);
+  expect(counters).toHaveLength(1000);
+  expect(counters[0]?.percent).toBe(149);
+  expect(counters.at(-1)?.percent).toBe(130);
+  expect(byPercent.enforce.reduce((sum, count) => sum + count, 0)).toBe(5000);
+});
+
+test("a counter that a scan finds twice is listed once", async () => {
+  const counter = use("quota/key:daily:a", { used: 90 });
+  const { counters, byPercent } = await near([counter], [counter]);
+  expect(counters).toHaveLength(1);
+  expect(byPercent.enforce.reduce((sum, count) => sum + count, 0)).toBe(1);
+});

@@ -13,12 +13,15 @@ import {
 } from "../src/api/admin/key-schemas.ts";
 import { limitsResponse } from "../src/api/admin/limit-routes.ts";
 import { overrideBody, overrideResponse } from "../src/api/admin/override-schemas.ts";
+import { policyCheckBody, policyCheckResponse } from "../src/api/admin/policy-check-schemas.ts";
 import {
   plansResponse,
   policyResponse,
   reloadResponse,
   rolesResponse,
 } from "../src/api/admin/policy-schemas.ts";
+import { settingsResponse } from "../src/api/admin/settings-route.ts";
+import { signingKeysResponse } from "../src/api/admin/signing-keys-route.ts";
 import { statusResponse } from "../src/api/admin/status-route.ts";
 import { usageReportQuery, usageReportResponse } from "../src/api/admin/usage-schemas.ts";
 import { jwkSetResponse } from "../src/api/keys/jwks-route.ts";
@@ -54,6 +57,7 @@ const REQUESTS: Readonly<Record<string, z.ZodType>> = {
   AuditQuery: auditQuery,
   UsageQuery: usageQuery,
   UsageFilter: usageReportQuery,
+  PolicyCheck: policyCheckBody,
 };
 /** The bodies that the API returns, and their named parts. */
 const RESPONSES: Readonly<Record<string, z.ZodType>> = {
@@ -77,6 +81,9 @@ const RESPONSES: Readonly<Record<string, z.ZodType>> = {
   ImportReport: importResponse,
   AuditEvents: auditResponse,
   Status: statusResponse,
+  CheckedPolicy: policyCheckResponse,
+  Settings: settingsResponse,
+  SigningKeys: signingKeysResponse,
   HolderLimits: holderLimitsResponse,
   Usage: usageResponse,
   UsageReport: usageReportResponse,

@@ -4,6 +4,7 @@ import type {
   AppliedOverride,
   AuditEvents,
   AuditQuery,
+  CheckedPolicy,
   CutOff,
   FreezeStatus,
   HolderLimits,
@@ -22,10 +23,13 @@ import type {
   MigrationStatus,
   Phase,
   Plans,
+  PolicyCheck,
   PolicyInForce,
   Registration,
   Reload,
   Roles,
+  Settings,
+  SigningKeys,
   Status,
   Usage,
   UsageFilter,
@@ -33,6 +37,9 @@ import type {
   UsageReport,
   ValidKey,
 } from "./types.ts";
+
+/** Longer than an instance takes at most. */
+const POLICY_CHECK_TIMEOUT_MS = 40_000;
 
 export interface ClientOptions {
   /** The base URL of the key API, such as `http://127.0.0.1:8000`. */
@@ -173,11 +180,23 @@ function operatorCalls({ call, json }: Transport) {
       show: () => json<PolicyInForce>({ method: "GET", path: "/api/admin/policy" }),
       plans: () => json<Plans>({ method: "GET", path: "/api/admin/plans" }),
       roles: () => json<Roles>({ method: "GET", path: "/api/admin/roles" }),
+      /** What would be wrong with a policy, or what it would change. It never becomes active. Takes up to 30 seconds. */
+      check: (check: PolicyCheck) =>
+        json<CheckedPolicy>({
+          method: "POST",
+          path: "/api/admin/policy/check",
+          body: check,
+          timeoutMs: POLICY_CHECK_TIMEOUT_MS,
+        }),
       /** Reloads the policy file of one instance now. */
       reload: () => json<Reload>({ method: "POST", path: "/api/admin/policy/reload" }),
     },
     /** One instance, its store and the other instances. */
     status: () => json<Status>({ method: "GET", path: "/api/admin/status" }),
+    /** The settings of one instance, without its secrets. */
+    settings: () => json<Settings>({ method: "GET", path: "/api/admin/settings" }),
+    /** The keys that sign and verify, and the next step of their rotation. */
+    signingKeys: () => json<SigningKeys>({ method: "GET", path: "/api/admin/signing-keys" }),
     audit: (query: AuditQuery = {}) => json<AuditEvents>({ method: "GET", path: "/api/admin/audit", query }),
     migration: {
       show: () => json<MigrationStatus>({ method: "GET", path: "/api/admin/migration" }),

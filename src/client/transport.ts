@@ -17,6 +17,8 @@ export interface Request {
   /** Instead of the client's own token. */
   readonly token?: string;
   readonly idempotencyKey?: string | undefined;
+  /** For a call that takes longer than others. A longer timeout of the client applies. */
+  readonly timeoutMs?: number;
 }
 
 const DEFAULT_TIMEOUT_MS = 10_000;
@@ -87,7 +89,7 @@ async function send(options: TransportOptions, request: Request): Promise<Respon
           ? JSON.stringify(request.body)
           : (request.lines ?? null),
       redirect: "error",
-      signal: AbortSignal.timeout(options.timeoutMs ?? DEFAULT_TIMEOUT_MS),
+      signal: AbortSignal.timeout(Math.max(options.timeoutMs ?? DEFAULT_TIMEOUT_MS, request.timeoutMs ?? 0)),
     });
   } catch (error) {
     throw new LatchkeyUnreachable(`${url.origin} does not respond`, { cause: error });

@@ -140,6 +140,15 @@ export interface UsageFilter {
   readonly limit?: number;
 }
 
+export interface PolicyCheck {
+  /** The policy file. */
+  readonly text: string;
+  /** A file of cases, which the policy is tested with. */
+  readonly cases?: string;
+  /** Also decide the last requests in the audit files of this instance. Needs the scope `audit:read`. */
+  readonly replay?: boolean;
+}
+
 export interface IssuedKey {
   /** The key. Only this response contains it. */
   readonly api_key: string;
@@ -274,6 +283,16 @@ export interface PolicyInForce {
   readonly file: string;
   /** The mode for requests that cannot be parsed or that match no route. */
   readonly mode: "enforce" | "shadow";
+  readonly loaded_at: string;
+  /** The start, a changed file, SIGHUP, or the call of an operator. */
+  readonly loaded_by: "start" | "file" | "signal" | "call";
+  /** The operator of `call`, as in audit lines. */
+  readonly loaded_by_actor: string | null;
+  /** The file that was read last, if it has errors. The former policy stays active. */
+  readonly rejected: {
+    readonly at: string;
+    readonly problems: readonly string[];
+  } | null;
   /** The text of the file as it was loaded. */
   readonly text: string;
 }
@@ -486,6 +505,149 @@ export interface Status {
     readonly revocations: number;
     /** Changes that this instance would enter again after a failover. */
     readonly remembered_changes: number;
+  };
+}
+
+export interface CheckedPolicy {
+  /** Whether an instance would load the file. */
+  readonly ok: boolean;
+  /** At most 200. */
+  readonly problems: readonly {
+    /** From 1. */
+    readonly line: number;
+    readonly detail: string;
+  }[];
+  readonly warnings: readonly string[];
+  /** Null for a file with problems. */
+  readonly summary: {
+    readonly hash: string;
+    readonly mode: "enforce" | "shadow";
+    readonly roles: number;
+    readonly plans: number;
+    readonly routes: number;
+    /** Whether this is the text of the active policy. */
+    readonly active: boolean;
+  } | null;
+  /** Plans that overrides name, and that the policy does not have. */
+  readonly lacking_plans: readonly {
+    readonly name: string;
+    readonly overrides: number;
+  }[];
+  /** Null without `cases`, or if the policy has problems. */
+  readonly cases: {
+    /** Why the cases cannot be run. */
+    readonly problems: readonly {
+      /** From 1. */
+      readonly line: number;
+      readonly detail: string;
+    }[];
+    readonly passed: number;
+    readonly failed: number;
+    /** At most 500, the failed ones first. */
+    readonly results: readonly {
+      readonly line: number;
+      readonly name: string;
+      /** `allowed`, or the reason of the denial. */
+      readonly reason: string;
+      /** What differs from the expectation. Empty: it passed. */
+      readonly problems: readonly string[];
+      /** The steps of the decision, for a case that failed. */
+      readonly steps: readonly {
+        readonly step: string;
+        readonly observed: string;
+        readonly outcome: string;
+      }[];
+    }[];
+  } | null;
+  /** Null without `replay`, if the policy has problems, or with `AUDIT_FILE=off`. */
+  readonly replay: {
+    readonly requests: number;
+    readonly same: number;
+    readonly changed: number;
+    readonly undetermined: number;
+    /** Requests without a line, because the queue of the log was full. */
+    readonly missing: number;
+    readonly invalid_lines: number;
+    /** The time of the first request. */
+    readonly from: string | null;
+    readonly to: string | null;
+    readonly changes: readonly {
+      readonly route: string;
+      readonly role: string;
+      readonly was: string;
+      readonly would_be: string;
+      readonly requests: number;
+      readonly first_at: string;
+    }[];
+    readonly undetermined_because: readonly {
+      readonly why: string;
+      readonly requests: number;
+    }[];
+    /** What the audit files do not show. */
+    readonly unseen: readonly string[];
+  } | null;
+}
+
+export interface Settings {
+  readonly settings: readonly {
+    readonly name: string;
+    /** Its heading in docs/reference/settings.md. */
+    readonly group: string;
+    readonly meaning: string;
+    readonly secret: boolean;
+    /** `derived`: from other settings. `generated`: a secret that the store keeps. */
+    readonly source: "environment" | "file" | "default" | "derived" | "generated" | "unset";
+    /** Null for a secret, and for a setting without a value. */
+    readonly value: string | null;
+    /** The file that holds a secret. */
+    readonly file: string | null;
+    readonly default: string | null;
+  }[];
+}
+
+export interface SigningKeys {
+  /** The signing key comes first. */
+  readonly keys: readonly {
+    readonly kid: string;
+    readonly alg: string;
+    /** The setting that it comes from. `generated`: a secret that the store keeps. */
+    readonly origin: "JWT_SECRET" | "JWT_SECRET_PREVIOUS" | "JWT_KEYS_FILE" | "generated";
+    /**
+     * It signs, waits for promotion, signed formerly, or verifies. `verifies` is also a secret of which
+     * nothing records whether it is the next or a former one.
+     */
+    readonly state: "signs" | "waits" | "signed" | "verifies";
+    /** The file's `added_at`, or when an instance first had the key. Null if it is not known yet. */
+    readonly added_at: string | null;
+    /** As the file states it. */
+    readonly signs_from: string | null;
+    /** As the file states it. */
+    readonly signed_until: string | null;
+    /** When every API key that it signed has expired. Null if its end as a signing key is not recorded. */
+    readonly retire_at: string | null;
+    /** Instances that accept it. */
+    readonly accepted_by: number;
+    /** Instances that sign with it. */
+    readonly signed_by: number;
+  }[];
+  /** `JWT_KEYS_FILE`. */
+  readonly keys_file: string | null;
+  /** Instances with a heartbeat within the last 20 seconds. */
+  readonly instances: number;
+  /** The longest lifetime of a key in the policy. */
+  readonly longest_ttl_seconds: number;
+  readonly next: {
+    readonly step: "add" | "promote" | "retire";
+    /** Null for `add`. */
+    readonly kid: string | null;
+    /**
+     * Null: the step can be taken now. `instances`: some instance does not have the step before. `expiry`:
+     * API keys that it signed may still be valid. `unknown_end`: nothing records when it stopped signing.
+     * `setting`: set `JWT_SECRET` or `JWT_KEYS_FILE` first.
+     */
+    readonly waits_for: "instances" | "expiry" | "unknown_end" | "setting" | null;
+    /** When `expiry` ends. */
+    readonly not_before: string | null;
   };
 }
 

@@ -56,8 +56,13 @@ export interface PolicySource {
 export function parsePolicy(source: PolicySource): PolicyResult {
   const checked = checkPolicy(source);
   if (!checked.ok) return checked;
-  const routes = checked.document.routes.map((entry) => toRoute(entry, checked.document));
-  return { ok: true, policy: toPolicy(source, checked.document, routes, createRouteTable(routes)) };
+  return { ok: true, policy: policyOf(source, checked.document) };
+}
+
+/** Builds the policy of a checked file. */
+export function policyOf(source: PolicySource, document: CheckedDocument): Policy {
+  const routes = document.routes.map((entry) => toRoute(entry, document));
+  return toPolicy(source, document, routes, createRouteTable(routes));
 }
 
 /** A valid policy file with all its parts, as plain data that can be sent between threads. */

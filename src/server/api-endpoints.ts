@@ -4,7 +4,12 @@ import { freezeRoutes } from "../api/admin/freeze-routes.ts";
 import { operatorRoutes } from "../api/admin/key-routes.ts";
 import { limitRoutes } from "../api/admin/limit-routes.ts";
 import { overrideRoutes } from "../api/admin/override-routes.ts";
+import type { PolicyTrial } from "../api/admin/policy-check-route.ts";
+import { policyCheckRoute } from "../api/admin/policy-check-route.ts";
 import { policyRoutes } from "../api/admin/policy-routes.ts";
+import { settingsRoute } from "../api/admin/settings-route.ts";
+import type { SigningKeysBody } from "../api/admin/signing-keys-route.ts";
+import { signingKeysRoute } from "../api/admin/signing-keys-route.ts";
 import type { StatusBody } from "../api/admin/status-route.ts";
 import { statusRoute } from "../api/admin/status-route.ts";
 import { usageReportRoute } from "../api/admin/usage-route.ts";
@@ -19,6 +24,7 @@ import type { UsagePorts } from "../api/keys/usage-body.ts";
 import { usageRoutes } from "../api/keys/usage-routes.ts";
 import { legacyRoutes } from "../api/legacy/legacy-routes.ts";
 import { migrationRoutes } from "../api/legacy/migration-routes.ts";
+import type { DescribedSetting } from "../config/described-settings.ts";
 import type { Explain } from "../core/decision/explain.ts";
 import type { KeyVerifier } from "../core/decision/ports.ts";
 import type { Registry } from "../core/keys/registry.ts";
@@ -42,6 +48,9 @@ export interface ApiDeps {
   readonly adminTokens: readonly string[];
   readonly explain: Explain;
   readonly readStatus: () => Promise<StatusBody>;
+  readonly readSigningKeys: () => SigningKeysBody;
+  readonly describedSettings: readonly DescribedSetting[];
+  readonly policyTrial: PolicyTrial;
   readonly stores: Pick<Stores, "fleet" | "audit" | "bucketAdmin" | "quotaAdmin" | "usage">;
   readonly metering: Pick<Metering, "state">;
   readonly signingKeys: SigningKeys;
@@ -69,11 +78,14 @@ export function apiEndpoints(runtime: Pick<Runtime, "settings" | "metrics">, dep
     ...limitRoutes(ports, deps.stores),
     ...overrideRoutes(ports),
     ...policyRoutes(ports, deps.policy),
+    policyCheckRoute(ports, deps.policy.current, deps.policyTrial),
     ...migrationRoutes(ports),
     ...freezeRoutes(ports),
     usageReportRoute(ports, usage),
     auditRoute(ports, deps.stores.audit),
     statusRoute(ports, deps.readStatus),
+    settingsRoute(ports, deps.describedSettings),
+    signingKeysRoute(ports, deps.readSigningKeys),
     explainRoute(ports, deps.explain),
   ];
   return {

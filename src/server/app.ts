@@ -1,3 +1,4 @@
+import type { DescribedSetting } from "../config/described-settings.ts";
 import { readSecrets } from "../config/secrets.ts";
 import { createInstanceView } from "../core/revocation/instance-view.ts";
 import type { SigningKeys } from "../jwt/signing-keys.ts";
@@ -8,12 +9,13 @@ import type { Output } from "../telemetry/output.ts";
 import type { Tracing } from "../telemetry/tracing.ts";
 import { openAudit } from "./audit.ts";
 import { startBackgroundWork } from "./background.ts";
-import { createAuthorizePorts, createChecks, createExplainHandler } from "./check-handler.ts";
+import { createAuthorizePorts, createChecks } from "./check-handler.ts";
 import { compareWithFleet } from "./fleet-settings.ts";
 import { followKeyAges } from "./key-ages.ts";
 import { createLegacyServices, loadPhase } from "./legacy.ts";
 import type { Addresses, Listeners } from "./listeners.ts";
 import { createListeners } from "./listeners.ts";
+import { createOperatorViews } from "./operator-views.ts";
 import type { OpsListener } from "./ops-listener.ts";
 import { openOpsListener } from "./ops-listener.ts";
 import { watchOverrides } from "./overrides.ts";
@@ -27,7 +29,6 @@ import { openSigning } from "./signing.ts";
 import type { RetryUntilAvailable } from "./start-wait.ts";
 import { createStartWait } from "./start-wait.ts";
 import { createChecksBeforeStore } from "./startup-check.ts";
-import { createStatus } from "./status.ts";
 import { createStoreEvents, openStoresWithRetry } from "./stores.ts";
 import { openTraces } from "./tracing.ts";
 import { startMetering } from "./usage.ts";
@@ -36,6 +37,8 @@ export interface AppOptions extends RuntimeOptions {
   readonly policy: ActivePolicy;
   /** Undefined if the settings name none. Then a secret is generated and stored. */
   readonly signingKeys: SigningKeys | undefined;
+  /** What an operator may see of the settings. */
+  readonly describedSettings: readonly DescribedSetting[];
   readonly acceptEmptyRegistry?: boolean;
   /** Takes the lines of the log and of the audit log. */
   readonly output: Output;
@@ -107,18 +110,16 @@ async function openServices(runtime: Runtime, deps: ServiceDeps): Promise<Addres
   watchOverrides(runtime, { view, policy });
   const background = startBackgroundWork(runtime, { store: stores.keys, view });
   const metering = startMetering(runtime, { stores, events });
+  const shared = { stores, registry, signingKeys: signing.keys };
   const addresses = await deps.listeners.serve({
     version: deps.version,
     policy,
-    registry,
     verifier,
     adminTokens,
-    stores,
     metering,
+    ...shared,
     checks: createChecks(runtime, { ports, stores, background, metering, audit, tracing }),
-    readStatus: createStatus(runtime, { ...deps, stores, registry, signingKeys: signing.keys, keysAddedMs }),
-    explain: createExplainHandler(runtime, ports, stores),
-    signingKeys: signing.keys,
+    ...createOperatorViews(runtime, { ...deps, ...shared, ports, keysAddedMs }),
     onCompletedCall(call) {
       tracing?.call(call);
       audit.onCompletedCall(call);

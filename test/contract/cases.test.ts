@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
-import { runCases } from "../../src/cli/policy/case-runner.ts";
+import { runCases } from "../../src/server/policy-trial/case-runner.ts";
 import { DENY_REASONS } from "../../src/core/decision/decision.ts";
 import { parseCases } from "../../src/policy/cases.ts";
 import { parsePolicy } from "../../src/policy/file.ts";

@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { decodeCheckResponse, encodeCheckRequest } from "../../scripts/protobuf.ts";
 import { createReplay } from "../../src/audit/replay.ts";
-import { runCases } from "../../src/cli/policy/case-runner.ts";
+import { runCases } from "../../src/server/policy-trial/case-runner.ts";
 import type { AuthorizePorts } from "../../src/core/decision/authorize.ts";
 import { createAuthorize } from "../../src/core/decision/authorize.ts";
 import { createExplain, UNCOUNTED_FAILURES } from "../../src/core/decision/explain.ts";

@@ -13,15 +13,23 @@ import {
 } from "../src/api/admin/key-schemas.ts";
 import { limitsResponse } from "../src/api/admin/limit-routes.ts";
 import { overrideBody, overrideResponse } from "../src/api/admin/override-schemas.ts";
-import { policyCheckBody, policyCheckResponse } from "../src/api/admin/policy-check-schemas.ts";
+import {
+  fileProblem,
+  policyCheckBody,
+  policyCheckResponse,
+  policySummary,
+  replayedRequests,
+  testedCases,
+} from "../src/api/admin/policy-check-schemas.ts";
 import {
   plansResponse,
   policyResponse,
+  rejectedPolicy,
   reloadResponse,
   rolesResponse,
 } from "../src/api/admin/policy-schemas.ts";
-import { settingsResponse } from "../src/api/admin/settings-route.ts";
-import { signingKeysResponse } from "../src/api/admin/signing-keys-route.ts";
+import { settingsResponse, shownSetting } from "../src/api/admin/settings-route.ts";
+import { rotationStep, signingKey, signingKeysResponse } from "../src/api/admin/signing-keys-route.ts";
 import { statusResponse } from "../src/api/admin/status-route.ts";
 import { usageReportQuery, usageReportResponse } from "../src/api/admin/usage-schemas.ts";
 import { jwkSetResponse } from "../src/api/keys/jwks-route.ts";
@@ -34,6 +42,7 @@ import {
   legacyUse,
   migrationResponse,
   phase,
+  phaseEffect,
   roleUse,
 } from "../src/api/legacy/legacy-schemas.ts";
 import { typeDeclarations } from "./json-schema-types.ts";
@@ -69,6 +78,7 @@ const RESPONSES: Readonly<Record<string, z.ZodType>> = {
   Limits: limitsResponse,
   AppliedOverride: overrideResponse,
   PolicyInForce: policyResponse,
+  RejectedPolicy: rejectedPolicy,
   Plans: plansResponse,
   Roles: rolesResponse,
   Reload: reloadResponse,
@@ -77,13 +87,21 @@ const RESPONSES: Readonly<Record<string, z.ZodType>> = {
   MigrationStatus: migrationResponse,
   FreezeStatus: freezeResponse,
   RoleUse: roleUse,
+  PhaseEffect: phaseEffect,
   LegacyUse: legacyUse,
   ImportReport: importResponse,
   AuditEvents: auditResponse,
   Status: statusResponse,
   CheckedPolicy: policyCheckResponse,
+  PolicySummary: policySummary,
+  FileProblem: fileProblem,
+  TestedCases: testedCases,
+  ReplayedRequests: replayedRequests,
   Settings: settingsResponse,
+  Setting: shownSetting,
   SigningKeys: signingKeysResponse,
+  SigningKey: signingKey,
+  RotationStep: rotationStep,
   HolderLimits: holderLimitsResponse,
   Usage: usageResponse,
   UsageReport: usageReportResponse,

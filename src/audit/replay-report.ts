@@ -28,14 +28,14 @@ export interface Report<Place> {
   requests: number;
   same: number;
   changed: number;
-  untold: number;
+  undetermined: number;
   /** Requests without a line, because the queue of the audit log was full. Gap lines count them. */
   missing: number;
   bad: number;
   /** Whether these files have an allowed request. With `audit.requests: denials` they have none. */
   allowed_seen: boolean;
   readonly changes: Map<string, Change<Place>>;
-  readonly untold_because: Map<string, Undetermined<Place>>;
+  readonly undetermined_because: Map<string, Undetermined<Place>>;
   /** The first invalid lines. */
   readonly bad_lines: Place[];
 }
@@ -46,12 +46,12 @@ export function emptyReport<Place>(): Report<Place> {
     requests: 0,
     same: 0,
     changed: 0,
-    untold: 0,
+    undetermined: 0,
     missing: 0,
     bad: 0,
     allowed_seen: false,
     changes: new Map(),
-    untold_because: new Map(),
+    undetermined_because: new Map(),
     bad_lines: [],
   };
 }
@@ -70,9 +70,9 @@ export function countRequest<Place>(
   report.requests++;
   if (past.reason === "allowed") report.allowed_seen = true;
   if (!replayed.determined) {
-    report.untold++;
+    report.undetermined++;
     const { why } = replayed;
-    groupOf(report.untold_because, why, () => ({ why, first, requests: 0 })).requests++;
+    groupOf(report.undetermined_because, why, () => ({ why, first, requests: 0 })).requests++;
   } else if (replayed.was === replayed.wouldBe) {
     report.same++;
   } else {
@@ -100,11 +100,11 @@ function groupOf<T>(groups: Map<string, T>, key: string, create: () => T): T {
   return found;
 }
 
-export function reportAsJson<Place>({ changes, untold_because: untold, ...counts }: Report<Place>) {
+export function reportBody<Place>({ changes, undetermined_because: because, ...counts }: Report<Place>) {
   return {
     ...counts,
     changes: byRequests(changes),
-    untold_because: byRequests(untold),
+    undetermined_because: byRequests(because),
     unseen: limitations(counts),
   };
 }

@@ -180,7 +180,7 @@ function operatorCalls({ call, json }: Transport) {
       show: () => json<PolicyInForce>({ method: "GET", path: "/api/admin/policy" }),
       plans: () => json<Plans>({ method: "GET", path: "/api/admin/plans" }),
       roles: () => json<Roles>({ method: "GET", path: "/api/admin/roles" }),
-      /** What would be wrong with a policy, or what it would change. It never becomes active. Takes up to 30 seconds. */
+      /** What would be wrong with a policy, or what it would change. It never becomes active. It may take 30 seconds. */
       check: (check: PolicyCheck) =>
         json<CheckedPolicy>({
           method: "POST",

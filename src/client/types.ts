@@ -289,12 +289,14 @@ export interface PolicyInForce {
   /** The operator of `call`, as in audit lines. */
   readonly loaded_by_actor: string | null;
   /** The file that was read last, if it has errors. The former policy stays active. */
-  readonly rejected: {
-    readonly at: string;
-    readonly problems: readonly string[];
-  } | null;
+  readonly rejected: RejectedPolicy | null;
   /** The text of the file as it was loaded. */
   readonly text: string;
+}
+
+export interface RejectedPolicy {
+  readonly at: string;
+  readonly problems: readonly string[];
 }
 
 export interface Plans {
@@ -391,6 +393,8 @@ export interface MigrationStatus {
    */
   readonly overlap_seconds: number;
   readonly roles: readonly RoleUse[];
+  /** Each phase in order, as if it began now. */
+  readonly effects: readonly PhaseEffect[];
 }
 
 export interface FreezeStatus {
@@ -408,6 +412,28 @@ export interface RoleUse {
   readonly used_last_month: number;
   /** Only the keys that have not been exchanged for a V2 key. */
   readonly unmigrated: LegacyUse;
+}
+
+/** What a phase would do to the V1 keys that exist now. */
+export interface PhaseEffect {
+  readonly phase: Phase;
+  /** V1 keys that are valid until something else ends them. */
+  readonly valid: number;
+  /** Exchanged V1 keys, which end at `ends_from` or after their own overlap. */
+  readonly ending: number;
+  readonly ends_from: string | null;
+  /** V1 keys that are denied at once: those that were not exchanged. */
+  readonly denied: number;
+  readonly denied_used_last_day: number;
+  readonly denied_used_last_week: number;
+  readonly denied_used_last_month: number;
+  /** Whether responses to V1 keys announce V2 keys, or the end. */
+  readonly announces: boolean;
+  /**
+   * What a registration of a V1 key issues. `negotiated`: a V2 key to a client that sends
+   * `Accept-Key-Version: 2`.
+   */
+  readonly issues: "v1" | "negotiated" | "none";
 }
 
 /** The number of V1 keys, and how many of them were used recently. */
@@ -512,143 +538,153 @@ export interface CheckedPolicy {
   /** Whether an instance would load the file. */
   readonly ok: boolean;
   /** At most 200. */
-  readonly problems: readonly {
-    /** From 1. */
-    readonly line: number;
-    readonly detail: string;
-  }[];
+  readonly problems: readonly FileProblem[];
   readonly warnings: readonly string[];
   /** Null for a file with problems. */
-  readonly summary: {
-    readonly hash: string;
-    readonly mode: "enforce" | "shadow";
-    readonly roles: number;
-    readonly plans: number;
-    readonly routes: number;
-    /** Whether this is the text of the active policy. */
-    readonly active: boolean;
-  } | null;
+  readonly summary: PolicySummary | null;
   /** Plans that overrides name, and that the policy does not have. */
   readonly lacking_plans: readonly {
     readonly name: string;
     readonly overrides: number;
   }[];
   /** Null without `cases`, or if the policy has problems. */
-  readonly cases: {
-    /** Why the cases cannot be run. */
-    readonly problems: readonly {
-      /** From 1. */
-      readonly line: number;
-      readonly detail: string;
-    }[];
-    readonly passed: number;
-    readonly failed: number;
-    /** At most 500, the failed ones first. */
-    readonly results: readonly {
-      readonly line: number;
-      readonly name: string;
-      /** `allowed`, or the reason of the denial. */
-      readonly reason: string;
-      /** What differs from the expectation. Empty: it passed. */
-      readonly problems: readonly string[];
-      /** The steps of the decision, for a case that failed. */
-      readonly steps: readonly {
-        readonly step: string;
-        readonly observed: string;
-        readonly outcome: string;
-      }[];
-    }[];
-  } | null;
+  readonly cases: TestedCases | null;
   /** Null without `replay`, if the policy has problems, or with `AUDIT_FILE=off`. */
-  readonly replay: {
+  readonly replay: ReplayedRequests | null;
+}
+
+export interface PolicySummary {
+  readonly hash: string;
+  readonly mode: "enforce" | "shadow";
+  readonly roles: number;
+  readonly plans: number;
+  readonly routes: number;
+  /** Whether this is the text of the active policy. */
+  readonly active: boolean;
+}
+
+export interface FileProblem {
+  /** From 1. */
+  readonly line: number;
+  readonly detail: string;
+}
+
+export interface TestedCases {
+  /** Why the cases cannot be run. */
+  readonly problems: readonly FileProblem[];
+  readonly passed: number;
+  readonly failed: number;
+  /** At most 500, the failed ones first. */
+  readonly results: readonly {
+    readonly line: number;
+    readonly name: string;
+    /** `allowed`, or the reason of the denial. */
+    readonly reason: string;
+    /** What differs from the expectation. Empty: it passed. */
+    readonly problems: readonly string[];
+    /** The steps of the decision, for a case that failed. */
+    readonly steps: readonly {
+      readonly step: string;
+      readonly observed: string;
+      readonly outcome: string;
+    }[];
+  }[];
+}
+
+export interface ReplayedRequests {
+  readonly requests: number;
+  readonly same: number;
+  readonly changed: number;
+  readonly undetermined: number;
+  /** Requests without a line, because the queue of the log was full. */
+  readonly missing: number;
+  readonly invalid_lines: number;
+  /** The time of the first request. */
+  readonly from: string | null;
+  readonly to: string | null;
+  readonly changes: readonly {
+    readonly route: string;
+    readonly role: string;
+    readonly was: string;
+    readonly would_be: string;
     readonly requests: number;
-    readonly same: number;
-    readonly changed: number;
-    readonly undetermined: number;
-    /** Requests without a line, because the queue of the log was full. */
-    readonly missing: number;
-    readonly invalid_lines: number;
-    /** The time of the first request. */
-    readonly from: string | null;
-    readonly to: string | null;
-    readonly changes: readonly {
-      readonly route: string;
-      readonly role: string;
-      readonly was: string;
-      readonly would_be: string;
-      readonly requests: number;
-      readonly first_at: string;
-    }[];
-    readonly undetermined_because: readonly {
-      readonly why: string;
-      readonly requests: number;
-    }[];
-    /** What the audit files do not show. */
-    readonly unseen: readonly string[];
-  } | null;
+    readonly first_at: string;
+  }[];
+  readonly undetermined_because: readonly {
+    readonly why: string;
+    readonly requests: number;
+  }[];
+  /** What the audit files do not show. */
+  readonly unseen: readonly string[];
 }
 
 export interface Settings {
-  readonly settings: readonly {
-    readonly name: string;
-    /** Its heading in docs/reference/settings.md. */
-    readonly group: string;
-    readonly meaning: string;
-    readonly secret: boolean;
-    /** `derived`: from other settings. `generated`: a secret that the store keeps. */
-    readonly source: "environment" | "file" | "default" | "derived" | "generated" | "unset";
-    /** Null for a secret, and for a setting without a value. */
-    readonly value: string | null;
-    /** The file that holds a secret. */
-    readonly file: string | null;
-    readonly default: string | null;
-  }[];
+  readonly settings: readonly Setting[];
+}
+
+export interface Setting {
+  readonly name: string;
+  /** Its heading in docs/reference/settings.md. */
+  readonly group: string;
+  readonly meaning: string;
+  readonly secret: boolean;
+  /** `derived`: from other settings. `generated`: a secret that the store keeps. */
+  readonly source: "environment" | "file" | "default" | "derived" | "generated" | "unset";
+  /** Null for a secret, and for a setting without a value. */
+  readonly value: string | null;
+  /** The file that holds a secret. */
+  readonly file: string | null;
+  readonly default: string | null;
 }
 
 export interface SigningKeys {
   /** The signing key comes first. */
-  readonly keys: readonly {
-    readonly kid: string;
-    readonly alg: string;
-    /** The setting that it comes from. `generated`: a secret that the store keeps. */
-    readonly origin: "JWT_SECRET" | "JWT_SECRET_PREVIOUS" | "JWT_KEYS_FILE" | "generated";
-    /**
-     * It signs, waits for promotion, signed formerly, or verifies. `verifies` is also a secret of which
-     * nothing records whether it is the next or a former one.
-     */
-    readonly state: "signs" | "waits" | "signed" | "verifies";
-    /** The file's `added_at`, or when an instance first had the key. Null if it is not known yet. */
-    readonly added_at: string | null;
-    /** As the file states it. */
-    readonly signs_from: string | null;
-    /** As the file states it. */
-    readonly signed_until: string | null;
-    /** When every API key that it signed has expired. Null if its end as a signing key is not recorded. */
-    readonly retire_at: string | null;
-    /** Instances that accept it. */
-    readonly accepted_by: number;
-    /** Instances that sign with it. */
-    readonly signed_by: number;
-  }[];
+  readonly keys: readonly SigningKey[];
   /** `JWT_KEYS_FILE`. */
   readonly keys_file: string | null;
   /** Instances with a heartbeat within the last 20 seconds. */
   readonly instances: number;
   /** The longest lifetime of a key in the policy. */
   readonly longest_ttl_seconds: number;
-  readonly next: {
-    readonly step: "add" | "promote" | "retire";
-    /** Null for `add`. */
-    readonly kid: string | null;
-    /**
-     * Null: the step can be taken now. `instances`: some instance does not have the step before. `expiry`:
-     * API keys that it signed may still be valid. `unknown_end`: nothing records when it stopped signing.
-     * `setting`: set `JWT_SECRET` or `JWT_KEYS_FILE` first.
-     */
-    readonly waits_for: "instances" | "expiry" | "unknown_end" | "setting" | null;
-    /** When `expiry` ends. */
-    readonly not_before: string | null;
-  };
+  readonly next: RotationStep;
+}
+
+export interface SigningKey {
+  readonly kid: string;
+  readonly alg: string;
+  /** The setting that it comes from. `generated`: a secret that the store keeps. */
+  readonly origin: "JWT_SECRET" | "JWT_SECRET_PREVIOUS" | "JWT_KEYS_FILE" | "generated";
+  /**
+   * It signs, waits for promotion, signed formerly, or verifies. `verifies` is also a secret of which
+   * nothing records whether it is the next or a former one.
+   */
+  readonly state: "signs" | "waits" | "signed" | "verifies";
+  /** The file's `added_at`, or when an instance first had the key. Null if it is not known yet. */
+  readonly added_at: string | null;
+  /** As the file states it. */
+  readonly signs_from: string | null;
+  /** As the file states it. */
+  readonly signed_until: string | null;
+  /** When every API key that it signed has expired. Null if its end as a signing key is not recorded. */
+  readonly retire_at: string | null;
+  /** Instances that accept it. */
+  readonly accepted_by: number;
+  /** Instances that sign with it. */
+  readonly signed_by: number;
+}
+
+export interface RotationStep {
+  readonly step: "add" | "promote" | "retire";
+  /** Null for `add`. */
+  readonly kid: string | null;
+  /**
+   * Null: the step can be taken now. `instances`: some instance does not have the step before. `expiry`:
+   * API keys that it signed may still be valid. `unknown_end`: nothing records when it stopped signing.
+   * `setting`: set `JWT_SECRET` or `JWT_KEYS_FILE` first.
+   */
+  readonly waits_for: "instances" | "expiry" | "unknown_end" | "setting" | null;
+  /** When `expiry` ends. */
+  readonly not_before: string | null;
 }
 
 export interface HolderLimits {

@@ -14,12 +14,15 @@ import type {
 } from "../../src/api/admin/key-schemas.ts";
 import type { limitsResponse } from "../../src/api/admin/limit-routes.ts";
 import type { overrideBody, overrideResponse } from "../../src/api/admin/override-schemas.ts";
+import type { policyCheckBody, policyCheckResponse } from "../../src/api/admin/policy-check-schemas.ts";
 import type {
   plansResponse,
   policyResponse,
   reloadResponse,
   rolesResponse,
 } from "../../src/api/admin/policy-schemas.ts";
+import type { settingsResponse } from "../../src/api/admin/settings-route.ts";
+import type { signingKeysResponse } from "../../src/api/admin/signing-keys-route.ts";
 import type { usageReportQuery, usageReportResponse } from "../../src/api/admin/usage-schemas.ts";
 import type { jwkSetResponse } from "../../src/api/keys/jwks-route.ts";
 import type { introspection, issuedKey, registerBody, validKey } from "../../src/api/keys/schemas.ts";
@@ -33,6 +36,7 @@ import type {
   AppliedOverride,
   AuditEvents,
   AuditQuery,
+  CheckedPolicy,
   CutOff,
   HolderLimits,
   ImportReport,
@@ -48,10 +52,13 @@ import type {
   Limits,
   MigrationStatus,
   Plans,
+  PolicyCheck,
   PolicyInForce,
   Registration,
   Reload,
   Roles,
+  Settings,
+  SigningKeys,
   Usage,
   UsageFilter,
   UsageReport,
@@ -127,6 +134,9 @@ test("the client has exactly the calls of the document", async () => {
       policy.roles(),
       policy.plans(),
       policy.reload(),
+      policy.check({ text: "" }),
+      calls.settings(),
+      calls.signingKeys(),
       calls.audit(),
       calls.status(),
       calls.registerLegacy({ name: "n", key_type: "r" }),
@@ -173,6 +183,10 @@ test("the generated types accept what the schemas accept and return", () => {
   expectTypeOf<keyof z.input<typeof explainBody>>().toEqualTypeOf<keyof DescribedRequest>();
   expectTypeOf<Frozen<z.output<typeof explanation>>>().toEqualTypeOf<Explanation>();
   expectTypeOf<Frozen<z.output<typeof policyResponse>>>().toEqualTypeOf<PolicyInForce>();
+  expectTypeOf<Frozen<z.output<typeof policyCheckResponse>>>().toEqualTypeOf<CheckedPolicy>();
+  expectTypeOf<keyof z.input<typeof policyCheckBody>>().toEqualTypeOf<keyof PolicyCheck>();
+  expectTypeOf<Frozen<z.output<typeof settingsResponse>>>().toEqualTypeOf<Settings>();
+  expectTypeOf<Frozen<z.output<typeof signingKeysResponse>>>().toEqualTypeOf<SigningKeys>();
   expectTypeOf<Frozen<z.output<typeof rolesResponse>>>().toEqualTypeOf<Roles>();
   expectTypeOf<Frozen<z.output<typeof plansResponse>>>().toEqualTypeOf<Plans>();
   expectTypeOf<Frozen<z.output<typeof reloadResponse>>>().toEqualTypeOf<Reload>();

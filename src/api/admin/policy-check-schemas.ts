@@ -19,7 +19,7 @@ export const policyCheckBody = z
   })
   .meta({ title: "PolicyCheck" });
 
-const fileProblem = z
+export const fileProblem = z
   .object({ line: z.int().meta({ description: "From 1." }), detail: z.string() })
   .meta({ title: "FileProblem" });
 
@@ -33,7 +33,7 @@ const caseResult = z.object({
     .meta({ description: "The steps of the decision, for a case that failed." }),
 });
 
-const testedCases = z
+export const testedCases = z
   .object({
     problems: z.array(fileProblem).meta({ description: "Why the cases cannot be run." }),
     passed: z.int(),
@@ -42,7 +42,7 @@ const testedCases = z
   })
   .meta({ title: "TestedCases" });
 
-const replayed = z
+export const replayedRequests = z
   .object({
     requests: z.int(),
     same: z.int(),
@@ -67,29 +67,30 @@ const replayed = z
   })
   .meta({ title: "ReplayedRequests" });
 
+export const policySummary = z
+  .object({
+    hash: z.string(),
+    mode: z.enum(["enforce", "shadow"]),
+    roles: z.int(),
+    plans: z.int(),
+    routes: z.int(),
+    active: z.boolean().meta({ description: "Whether this is the text of the active policy." }),
+  })
+  .meta({ title: "PolicySummary" });
+
 export const policyCheckResponse = z
   .object({
     ok: z.boolean().meta({ description: "Whether an instance would load the file." }),
     problems: z.array(fileProblem).meta({ description: "At most 200." }),
     warnings: z.array(z.string()),
-    summary: z
-      .object({
-        hash: z.string(),
-        mode: z.enum(["enforce", "shadow"]),
-        roles: z.int(),
-        plans: z.int(),
-        routes: z.int(),
-        active: z.boolean().meta({ description: "Whether this is the text of the active policy." }),
-      })
-      .nullable()
-      .meta({ description: "Null for a file with problems." }),
+    summary: policySummary.nullable().meta({ description: "Null for a file with problems." }),
     lacking_plans: z
       .array(z.object({ name: z.string(), overrides: z.int() }))
       .meta({ description: "Plans that overrides name, and that the policy does not have." }),
     cases: testedCases
       .nullable()
       .meta({ description: "Null without `cases`, or if the policy has problems." }),
-    replay: replayed
+    replay: replayedRequests
       .nullable()
       .meta({ description: "Null without `replay`, if the policy has problems, or with `AUDIT_FILE=off`." }),
   })

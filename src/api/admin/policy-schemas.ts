@@ -1,5 +1,9 @@
 import { z } from "zod";
 
+export const rejectedPolicy = z
+  .object({ at: z.iso.datetime(), problems: z.array(z.string()) })
+  .meta({ title: "RejectedPolicy" });
+
 export const policyResponse = z
   .object({
     hash: z.string().meta({ description: "The label of the metric `latchkey_policy_info`." }),
@@ -15,12 +19,9 @@ export const policyResponse = z
       .string()
       .nullable()
       .meta({ description: "The operator of `call`, as in audit lines." }),
-    rejected: z
-      .object({ at: z.iso.datetime(), problems: z.array(z.string()) })
-      .nullable()
-      .meta({
-        description: "The file that was read last, if it has errors. The former policy stays active.",
-      }),
+    rejected: rejectedPolicy.nullable().meta({
+      description: "The file that was read last, if it has errors. The former policy stays active.",
+    }),
     text: z.string().meta({ description: "The text of the file as it was loaded." }),
   })
   .meta({ title: "Policy" });

@@ -6,25 +6,27 @@ import type { ApiPorts } from "../http/calls.ts";
 import type { Endpoint } from "../http/endpoint.ts";
 import { endpoint } from "../http/endpoint.ts";
 
+export const shownSetting = z
+  .object({
+    name: z.string(),
+    group: z.string().meta({ description: "Its heading in docs/reference/settings.md." }),
+    meaning: z.string(),
+    secret: z.boolean(),
+    source: z.enum(SETTING_SOURCES).meta({
+      description: "`derived`: from other settings. `generated`: a secret that the store keeps.",
+    }),
+    value: z
+      .string()
+      .nullable()
+      .meta({ description: "Null for a secret, and for a setting without a value." }),
+    file: z.string().nullable().meta({ description: "The file that holds a secret." }),
+    default: z.string().nullable(),
+  })
+  .meta({ title: "Setting" });
+
 export const settingsResponse = z
   .object({
-    settings: z.array(
-      z.object({
-        name: z.string(),
-        group: z.string().meta({ description: "Its heading in docs/reference/settings.md." }),
-        meaning: z.string(),
-        secret: z.boolean(),
-        source: z.enum(SETTING_SOURCES).meta({
-          description: "`derived`: from other settings. `generated`: a secret that the store keeps.",
-        }),
-        value: z
-          .string()
-          .nullable()
-          .meta({ description: "Null for a secret, and for a setting without a value." }),
-        file: z.string().nullable().meta({ description: "The file that holds a secret." }),
-        default: z.string().nullable(),
-      }),
-    ),
+    settings: z.array(shownSetting),
   })
   .meta({ title: "Settings" });
 

@@ -7,7 +7,7 @@ import { endpoint } from "../http/endpoint.ts";
 
 const time = z.iso.datetime();
 
-const signingKey = z
+export const signingKey = z
   .object({
     kid: z.string(),
     alg: z.string(),
@@ -33,7 +33,7 @@ const signingKey = z
   })
   .meta({ title: "SigningKey" });
 
-const nextStep = z
+export const rotationStep = z
   .object({
     step: z.enum(["add", "promote", "retire"]),
     kid: z.string().nullable().meta({ description: "Null for `add`." }),
@@ -51,7 +51,7 @@ export const signingKeysResponse = z
     keys_file: z.string().nullable().meta({ description: "`JWT_KEYS_FILE`." }),
     instances: z.int().meta({ description: "Instances with a heartbeat within the last 20 seconds." }),
     longest_ttl_seconds: z.int().meta({ description: "The longest lifetime of a key in the policy." }),
-    next: nextStep,
+    next: rotationStep,
   })
   .meta({ title: "SigningKeys" });
 

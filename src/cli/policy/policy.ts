@@ -13,6 +13,7 @@ import { withClient } from "../with-client.ts";
 import type { LackingPlan } from "./live-plans.ts";
 import { lackingPlans } from "./live-plans.ts";
 import { addReplayCommand } from "./replay.ts";
+import { addTryCommand } from "./try.ts";
 
 /** `latchkey policy …`: works on files and needs no instance. */
 export function addPolicyCommand(program: Command, io: Io, finish: (exitCode: number) => void): void {
@@ -39,6 +40,7 @@ export function addPolicyCommand(program: Command, io: Io, finish: (exitCode: nu
       finish(await importFile(io, file, json)),
     );
   addReplayCommand(policy, io, (file) => readPolicy(io, file), finish);
+  addTryCommand(policy, io, (file) => readText(io, file), finish);
 }
 
 function summary(policy: Policy): string {

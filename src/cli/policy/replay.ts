@@ -4,7 +4,7 @@ import { readPastLine } from "../../audit/past-line.ts";
 import type { Replay } from "../../audit/replay.ts";
 import { createReplay } from "../../audit/replay.ts";
 import type { Report } from "../../audit/replay-report.ts";
-import { countInvalidLine, countRequest, emptyReport, reportAsJson } from "../../audit/replay-report.ts";
+import { countInvalidLine, countRequest, emptyReport } from "../../audit/replay-report.ts";
 import { errorMessage } from "../../core/error-message.ts";
 import type { Policy } from "../../core/policy/policy.ts";
 import { EXIT } from "../exit-codes.ts";
@@ -13,7 +13,7 @@ import { fileLines } from "../file-lines.ts";
 import type { Io } from "../io.ts";
 import { progressBar } from "../progress.ts";
 import type { Place } from "./replay-report.ts";
-import { formatReport } from "./replay-report.ts";
+import { formatReport, reportAsJson } from "./replay-report.ts";
 
 interface ReplayOptions {
   readonly policy: string;

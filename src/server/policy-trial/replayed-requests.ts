@@ -2,7 +2,7 @@ import type { CheckedPolicy } from "../../api/admin/policy-check-schemas.ts";
 import { lastLines } from "../../audit/last-lines.ts";
 import { readPastLine } from "../../audit/past-line.ts";
 import { createReplay } from "../../audit/replay.ts";
-import { countInvalidLine, countRequest, emptyReport, reportAsJson } from "../../audit/replay-report.ts";
+import { countInvalidLine, countRequest, emptyReport, reportBody } from "../../audit/replay-report.ts";
 import type { Policy } from "../../core/policy/policy.ts";
 
 /** The end of the audit files that is read: some 50,000 requests. */
@@ -24,13 +24,15 @@ export async function replayAuditFiles(auditFile: string, policy: Policy): Promi
     countRequest(report, past.request, await replay(past.request), time);
   }
   const [from = null, to = null] = [times[0], times.at(-1)];
-  const { requests, same, changed, untold, missing, bad, changes, ...rest } = reportAsJson(report);
+  const { requests, same, changed, undetermined, missing, bad, changes, ...rest } = reportBody(report);
   return {
-    ...{ requests, same, changed, missing, from, to },
-    undetermined: untold,
+    ...{ requests, same, changed, undetermined, missing, from, to },
     invalid_lines: bad,
     changes: changes.slice(0, MAX_GROUPS).map(({ first, ...change }) => ({ ...change, first_at: first })),
-    undetermined_because: rest.untold_because.map(({ why, requests: count }) => ({ why, requests: count })),
+    undetermined_because: rest.undetermined_because.map(({ why, requests: count }) => ({
+      why,
+      requests: count,
+    })),
     unseen: [...rest.unseen],
   };
 }

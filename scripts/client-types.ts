@@ -32,6 +32,12 @@ import { settingsResponse, shownSetting } from "../src/api/admin/settings-route.
 import { rotationStep, signingKey, signingKeysResponse } from "../src/api/admin/signing-keys-route.ts";
 import { statusResponse } from "../src/api/admin/status-route.ts";
 import { usageReportQuery, usageReportResponse } from "../src/api/admin/usage-schemas.ts";
+import {
+  linkResponse,
+  openedSessionResponse,
+  sessionResponse,
+  signInBody,
+} from "../src/api/console/session-schemas.ts";
 import { jwkSetResponse } from "../src/api/keys/jwks-route.ts";
 import { confirmation, introspection, issuedKey, registerBody, validKey } from "../src/api/keys/schemas.ts";
 import { holderLimitsResponse, usageQuery, usageResponse } from "../src/api/keys/usage-schemas.ts";
@@ -67,6 +73,7 @@ const REQUESTS: Readonly<Record<string, z.ZodType>> = {
   UsageQuery: usageQuery,
   UsageFilter: usageReportQuery,
   PolicyCheck: policyCheckBody,
+  SignIn: signInBody,
 };
 /** The bodies that the API returns, and their named parts. */
 const RESPONSES: Readonly<Record<string, z.ZodType>> = {
@@ -102,6 +109,9 @@ const RESPONSES: Readonly<Record<string, z.ZodType>> = {
   SigningKeys: signingKeysResponse,
   SigningKey: signingKey,
   RotationStep: rotationStep,
+  ConsoleSession: sessionResponse,
+  OpenedConsoleSession: openedSessionResponse,
+  ConsoleLink: linkResponse,
   HolderLimits: holderLimitsResponse,
   Usage: usageResponse,
   UsageReport: usageReportResponse,

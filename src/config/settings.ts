@@ -425,6 +425,15 @@ const LOG_SETTINGS = {
   },
 } as const satisfies Record<string, Setting>;
 
+const CONSOLE_SETTINGS = {
+  CONSOLE: {
+    meaning:
+      "Whether the operator listener serves the console at `/console`: `on` or `off`. With `off`, sessions of the console are not accepted either.",
+    default: "on",
+    schema: z.enum(["on", "off"]),
+  },
+} as const satisfies Record<string, Setting>;
+
 const PROCESS_SETTINGS = {
   ENVIRONMENT: {
     meaning: "`development` or `production`. Production rejects unsafe settings at start.",
@@ -456,6 +465,7 @@ export const SETTING_GROUPS = {
   Policy: POLICY_SETTINGS,
   Audit: AUDIT_SETTINGS,
   Usage: USAGE_SETTINGS,
+  Console: CONSOLE_SETTINGS,
   "Logs and traces": LOG_SETTINGS,
   Process: PROCESS_SETTINGS,
 } as const;
@@ -474,6 +484,7 @@ export const SETTINGS = {
   ...POLICY_SETTINGS,
   ...AUDIT_SETTINGS,
   ...USAGE_SETTINGS,
+  ...CONSOLE_SETTINGS,
   ...LOG_SETTINGS,
   ...PROCESS_SETTINGS,
 } as const;

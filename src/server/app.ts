@@ -116,6 +116,7 @@ async function openServices(runtime: Runtime, deps: ServiceDeps): Promise<Addres
     policy,
     verifier,
     adminTokens,
+    sessionSecrets: keyHashSecrets,
     metering,
     ...shared,
     checks: createChecks(runtime, { ports, stores, background, metering, audit, tracing }),

@@ -1,7 +1,13 @@
 import type { Page } from "./page.ts";
+import { MigrationPage } from "./pages/migration/migration.tsx";
 import { Overview } from "./pages/overview.tsx";
+import { PolicyPage } from "./pages/policy/policy.tsx";
+import { SystemPage } from "./pages/system/system.tsx";
 
 /** Every page, in the order of the navigation. */
 export const PAGES: readonly Page[] = [
   { path: "", title: "Overview", shortcut: "o", scopes: ["keys:read"], component: Overview },
+  { path: "policy", title: "Policy", shortcut: "p", scopes: ["keys:read"], component: PolicyPage },
+  { path: "migration", title: "Migration", shortcut: "m", scopes: ["keys:read"], component: MigrationPage },
+  { path: "system", title: "System", shortcut: "s", scopes: ["system:read"], component: SystemPage },
 ];

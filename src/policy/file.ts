@@ -27,6 +27,8 @@ const SELF_SERVICE_FAMILY_AGE_SECONDS = 90 * 86_400;
 /** The default time after `sunset` during which a V1 key can still be exchanged. */
 const MIGRATE_AFTER_SUNSET_SECONDS = 90 * 86_400;
 
+/** Further problems are not listed. Finding the line of each takes longer in a longer file. */
+const MAX_PROBLEMS = 1000;
 /** Further routes are counted under the label `other`. */
 const MAX_ROUTE_LABELS = 200;
 /** Contains a space, so it cannot collide with the path or name of a route. */
@@ -90,7 +92,10 @@ function checkText(source: PolicySource): CheckResult {
   const format = (problem: Problem) =>
     `${source.fileName}:${lineOf(problem.path)}: ${problem.path.length === 0 ? "" : `${formatPath(problem.path)}: `}${problem.message}`;
   const parsed = policySchema.safeParse(file.value ?? {});
-  if (!parsed.success) return { ok: false, problems: parsed.error.issues.flatMap(issueProblems).map(format) };
+  if (!parsed.success) {
+    const problems = issueProblems(parsed.error.issues).slice(0, MAX_PROBLEMS);
+    return { ok: false, problems: problems.map(format) };
+  }
   const builtInParts = builtIn();
   const document = {
     ...parsed.data,
@@ -109,7 +114,9 @@ function checkText(source: PolicySource): CheckResult {
     ...issuerProblems(document.issuers.map(toIssuer), roles, source.ownIssuer),
     ...conflictProblems(routes, (index) => lineOf(["routes", index])),
   ];
-  return problems.length > 0 ? { ok: false, problems: problems.map(format) } : { ok: true, document };
+  return problems.length > 0
+    ? { ok: false, problems: problems.slice(0, MAX_PROBLEMS).map(format) }
+    : { ok: true, document };
 }
 
 /** The mark is the last entry, so no truncated file has it. */
@@ -278,12 +285,17 @@ function toFaults({ faults }: Pick<PolicyDocument, "faults">): Policy["faults"] 
   };
 }
 
+function issueProblems(issues: readonly z.core.$ZodIssue[]): Problem[] {
+  const known = issues.some(({ code }) => code === "unrecognized_keys") ? fieldNames() : new Set<string>();
+  return issues.flatMap((issue) => problemsOfIssue(issue, known));
+}
+
 /** Converts a zod issue to problems: one for each unknown field, and the inner message for an invalid record key. */
-function issueProblems(issue: z.core.$ZodIssue): Problem[] {
+function problemsOfIssue(issue: z.core.$ZodIssue, known: ReadonlySet<string>): Problem[] {
   if (issue.code === "unrecognized_keys")
-    return issue.keys.map((key) => ({
+    return issue.keys.slice(0, MAX_PROBLEMS).map((key) => ({
       path: [...issue.path, key],
-      message: `unknown field${didYouMean(key, fieldNames())}`,
+      message: `unknown field${didYouMean(key, known)}`,
     }));
   if (issue.code === "invalid_key")
     return [{ path: issue.path, message: issue.issues[0]?.message ?? issue.message }];

@@ -66,7 +66,7 @@ export function PhaseList({ migration, onSwitch }: PhaseListProps) {
 /** A zero is muted, so that the numbers that matter are seen. */
 function Count({ count, isBad = false }: { readonly count: number; readonly isBad?: boolean }) {
   if (count === 0) return <span class="muted">0</span>;
-  return isBad ? <strong class="denied">{formatCount(count)}</strong> : <>{formatCount(count)}</>;
+  return <span class={isBad ? "denied" : undefined}>{formatCount(count)}</span>;
 }
 
 function Ending({ effect: { ending, ends_from: from } }: { readonly effect: PhaseEffect }) {

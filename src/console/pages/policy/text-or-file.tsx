@@ -39,14 +39,7 @@ export function TextOrFile({ field, label, hint, rows, children }: TextOrFilePro
         <Button label={name} onClick={() => file.current?.click()}>
           Open a file…
         </Button>
-        <input
-          ref={file}
-          class="visually-hidden"
-          type="file"
-          tabIndex={-1}
-          aria-label={name}
-          onChange={() => void read()}
-        />
+        <input ref={file} type="file" hidden onChange={() => void read()} />
       </div>
     </div>
   );

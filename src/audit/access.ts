@@ -2,12 +2,18 @@ import type { CompletedCall } from "../core/audit/ports.ts";
 
 /** Statuses of denials: not authenticated, not permitted, already done, gone, or rate limited. */
 const DENIED_STATUSES = new Set([401, 403, 409, 410, 429]);
-const OPERATORS = "/api/admin/";
+const OPERATORS = ["/api/admin/", "/api/console/"] as const;
 
-/** Whether a call is audited: denials, and every call of an operator that is not a read. */
-export function isAccountable({ method, route, status }: CompletedCall): boolean {
-  const looking = method === "GET" || method === "HEAD";
-  return DENIED_STATUSES.has(status) || (!looking && route?.startsWith(OPERATORS) === true);
+/** Whether a call is audited: denials, sign-ins, and every call of an operator that is not a read. */
+export function isAccountable({ method, route = "", status }: CompletedCall): boolean {
+  if (DENIED_STATUSES.has(status)) return true;
+  const looking = method === "GET" || method === "HEAD" || isRenewal(method, route);
+  return !looking && OPERATORS.some((prefix) => route.startsWith(prefix));
+}
+
+/** A console sends it every minute while its person is active. */
+function isRenewal(method: string, route: string): boolean {
+  return method === "PUT" && route === "/api/console/session";
 }
 
 /** The audit fields of a call. They never include its path, query or body. */

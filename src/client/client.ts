@@ -1,3 +1,4 @@
+import { streamedEvents } from "./event-stream.ts";
 import type { DescribedRequest, Explanation } from "./explain-types.ts";
 import { createTransport, pathSegment } from "./transport.ts";
 import type {
@@ -8,6 +9,7 @@ import type {
   ConsoleLink,
   ConsoleSession,
   CutOff,
+  Figures,
   FreezeStatus,
   HolderLimits,
   ImportOptions,
@@ -182,6 +184,18 @@ function usageCalls({ json }: Transport) {
   };
 }
 
+async function* streamFigures(open: Transport["open"], signal: AbortSignal): AsyncGenerator<Figures> {
+  const request = { method: "GET", path: "/api/admin/figures", signal } as const;
+  const { body } = await open(request);
+  if (body === null) return;
+  for await (const { type, data } of streamedEvents(body)) {
+    // A credential that is no longer valid ends the stream. The next call gets the whole problem.
+    if (type === "end") return void (await (await open(request)).body?.cancel());
+    const event: Figures = JSON.parse(data);
+    yield event;
+  }
+}
+
 /** Whose limits an override changes. */
 export type LimitSubject = { readonly owner: string } | { readonly family: string };
 
@@ -191,7 +205,7 @@ function overridePath(subject: LimitSubject): string {
     : `/api/admin/families/${pathSegment(subject.family)}/limits`;
 }
 
-function operatorCalls({ call, json }: Transport) {
+function operatorCalls({ call, json, open }: Transport) {
   const limitsPath = (keyId: string) => `/api/admin/limits/${pathSegment(keyId)}`;
   return {
     /** Explains the decision that a request would get. No token is spent. */
@@ -218,6 +232,11 @@ function operatorCalls({ call, json }: Transport) {
     settings: () => json<Settings>({ method: "GET", path: "/api/admin/settings" }),
     /** The keys that sign and verify, and the next step of their rotation. */
     signingKeys: () => json<SigningKeys>({ method: "GET", path: "/api/admin/signing-keys" }),
+    /**
+     * The figures of one instance, every two seconds, until the signal aborts. Rejects with `LatchkeyUnreachable` if the
+     * connection is lost, and with `LatchkeyProblem` if the credential is no longer valid.
+     */
+    figures: (signal: AbortSignal) => streamFigures(open, signal),
     audit: (query: AuditQuery = {}) => json<AuditEvents>({ method: "GET", path: "/api/admin/audit", query }),
     migration: {
       show: () => json<MigrationStatus>({ method: "GET", path: "/api/admin/migration" }),

@@ -21,6 +21,8 @@ export interface Request {
   readonly idempotencyKey?: string | undefined;
   /** For a call that takes longer than others. A longer timeout of the client applies. */
   readonly timeoutMs?: number;
+  /** Instead of the timeout. */
+  readonly signal?: AbortSignal;
 }
 
 const DEFAULT_TIMEOUT_MS = 10_000;
@@ -29,14 +31,16 @@ const DEFAULT_TIMEOUT_MS = 10_000;
 export function createTransport(options: TransportOptions) {
   const problem = urlProblem(options.url);
   if (problem !== undefined) throw new TypeError(`the url ${problem}`);
-  const call = async (request: Request): Promise<string> => {
+  const open = async (request: Request): Promise<Response> => {
     const response = await send(options, request);
+    if (response.ok) return response;
     const text = await response.text();
-    if (!response.ok)
-      throw new LatchkeyProblem(response.status, parseProblem(text), response.headers.get("retry-after"));
-    return text;
+    throw new LatchkeyProblem(response.status, parseProblem(text), response.headers.get("retry-after"));
   };
+  const call = async (request: Request): Promise<string> => (await open(request)).text();
   return {
+    /** A call whose response body is read as it arrives. Its signal ends the call. */
+    open,
     /** A call without a response body. */
     call: async (request: Request): Promise<void> => void (await call(request)),
     /** A call with a response body. Its type is generated from the schema of the server. */
@@ -75,6 +79,10 @@ export function pathSegment(name: string): string {
   return encodeURIComponent(name);
 }
 
+function timeoutOf({ timeoutMs = DEFAULT_TIMEOUT_MS }: TransportOptions, request: Request): number {
+  return Math.max(timeoutMs, request.timeoutMs ?? 0);
+}
+
 async function send(options: TransportOptions, request: Request): Promise<Response> {
   const url = new URL(options.url.replace(/\/+$/, "") + request.path);
   for (const [name, value] of Object.entries(request.query ?? {})) {
@@ -91,7 +99,7 @@ async function send(options: TransportOptions, request: Request): Promise<Respon
           ? JSON.stringify(request.body)
           : (request.lines ?? null),
       redirect: "error",
-      signal: AbortSignal.timeout(Math.max(options.timeoutMs ?? DEFAULT_TIMEOUT_MS, request.timeoutMs ?? 0)),
+      signal: request.signal ?? AbortSignal.timeout(timeoutOf(options, request)),
     });
   } catch (error) {
     throw new LatchkeyUnreachable(`${url.origin} does not respond`, { cause: error });

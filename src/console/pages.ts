@@ -1,6 +1,6 @@
 import type { Page } from "./page.ts";
 import { MigrationPage } from "./pages/migration/migration.tsx";
-import { Overview } from "./pages/overview.tsx";
+import { Overview } from "./pages/overview/overview.tsx";
 import { PolicyPage } from "./pages/policy/policy.tsx";
 import { SystemPage } from "./pages/system/system.tsx";
 

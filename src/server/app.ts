@@ -96,8 +96,7 @@ async function openServices(runtime: Runtime, deps: ServiceDeps): Promise<Addres
   metrics.observe(stores.fleet);
   const secrets = await retry(() => readSecrets(settings, stores.secrets, unsetSecretLogger(log)));
   const signing = await openSigning(runtime, { signingKeys: deps.signingKeys, secrets: stores.secrets });
-  const { keyHashSecrets, auditKey, adminTokens } = secrets;
-  const legacy = createLegacyServices(runtime, { keys: stores.keys, keyHashSecrets, events });
+  const legacy = createLegacyServices(runtime, { ...secrets, keys: stores.keys, events });
   metrics.observe({ phase: () => legacy.migration.state().phase });
   // Comes before the first change of the store: an instance of another fleet must not change it.
   await compareWithFleet(runtime, { ...deps, stores, secrets, signing, legacy });
@@ -106,21 +105,16 @@ async function openServices(runtime: Runtime, deps: ServiceDeps): Promise<Addres
   const registry = createRegistry(runtime, { stores, view, signing, legacy, policy });
   const verifier = createFleetVerifier(signing, legacy);
   const ports = createAuthorizePorts(runtime, { registry, verifier, stores, policy });
-  const audit = await openAudit(runtime, { ...deps, ...ports, key: auditKey, store: stores.audit, events });
+  const ofAudit = { key: secrets.auditKey, store: stores.audit, events };
+  const audit = await openAudit(runtime, { ...deps, ...ports, ...ofAudit });
   watchOverrides(runtime, { view, policy });
   const background = startBackgroundWork(runtime, { store: stores.keys, view });
   const metering = startMetering(runtime, { stores, events });
-  const shared = { stores, registry, signingKeys: signing.keys };
+  const services = { policy, registry, verifier, secrets, stores, metering, signingKeys: signing.keys };
   const addresses = await deps.listeners.serve({
-    version: deps.version,
-    policy,
-    verifier,
-    adminTokens,
-    sessionSecrets: keyHashSecrets,
-    metering,
-    ...shared,
+    ...{ ...services, version: deps.version },
     checks: createChecks(runtime, { ports, stores, background, metering, audit, tracing }),
-    ...createOperatorViews(runtime, { ...deps, ...shared, ports, keysAddedMs }),
+    ...createOperatorViews(runtime, { ...deps, ...services, ports, keysAddedMs }),
     onCompletedCall(call) {
       tracing?.call(call);
       audit.onCompletedCall(call);

@@ -3,12 +3,12 @@ import type { AuthorizePorts } from "../core/decision/authorize.ts";
 import type { ActivePolicy } from "../policy/active-policy.ts";
 import type { ApiDeps } from "./api-endpoints.ts";
 import { createExplainHandler } from "./check-handler.ts";
+import { createReports } from "./figures.ts";
 import { createPolicyTrial } from "./policy-trial/trial.ts";
 import type { Stores } from "./ports.ts";
 import type { Runtime } from "./runtime.ts";
 import { createSigningStatus } from "./signing-status.ts";
 import type { StatusDeps } from "./status.ts";
-import { createStatus } from "./status.ts";
 
 export interface OperatorViewDeps extends StatusDeps {
   readonly stores: Stores;
@@ -17,14 +17,19 @@ export interface OperatorViewDeps extends StatusDeps {
   readonly describedSettings: readonly DescribedSetting[];
 }
 
+type OperatorViews = Pick<
+  ApiDeps,
+  "readStatus" | "figureStreams" | "readSigningKeys" | "explain" | "describedSettings" | "policyTrial"
+>;
+
 /** What operators may look at. None of it changes anything. */
 export function createOperatorViews(
   runtime: Pick<Runtime, "settings" | "clock" | "metrics">,
   deps: OperatorViewDeps,
-): Pick<ApiDeps, "readStatus" | "readSigningKeys" | "explain" | "describedSettings" | "policyTrial"> {
+): OperatorViews {
   const { AUDIT_FILE } = runtime.settings;
   return {
-    readStatus: createStatus(runtime, deps),
+    ...createReports(runtime, deps),
     readSigningKeys: createSigningStatus(runtime, { ...deps, policy: deps.policy.current }),
     explain: createExplainHandler(runtime, deps.ports, deps.stores),
     describedSettings: deps.describedSettings,

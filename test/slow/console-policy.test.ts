@@ -10,11 +10,13 @@ import {
   startConsole,
   tabTo,
 } from "../support/console.ts";
+import { connectChecks } from "../support/direct-checks.ts";
 
 const HOSTILE = "<img src=x onerror=alert(1)>\u202e<script>window.pwned = 1</script>";
 const POLICY = `roles:
   basic: { scopes: [chat:read], ttl: 1d, refresh_window: 1h, self_service: true }
   reader: { scopes: [keys:read], ttl: 1d, refresh_window: 1h }
+audit: { requests: all }
 routes:
   - { path: /chat, methods: [GET], scopes: [chat:read] }
   - { path: /open/**, public: true }
@@ -23,7 +25,7 @@ routes:
 
 let tested: TestedConsole;
 beforeAll(async () => {
-  tested = await startConsole({ policy: POLICY });
+  tested = await startConsole({ policy: POLICY, env: { AUDIT_FILE: "logs/api.log" } });
 });
 afterAll(() => tested?.stop());
 
@@ -125,24 +127,30 @@ describe("an explanation", () => {
 });
 
 const CASES = `cases:
-  - { name: ${JSON.stringify(HOSTILE)}, request: GET /open/x, expect: allowed }
+  - { name: ${JSON.stringify(HOSTILE)}, request: POST /open/x, expect: allowed }
   - { name: chats need a key, request: GET /chat, expect: allowed }
 `;
 
 describe("a policy that is tried", () => {
   test("by mouse: its cases, the replay and the difference are shown, and it is not in force", async () => {
+    const checks = await connectChecks(tested.latchkey.grpc);
+    expect(await checks.check("/open/y")).toBe("allowed");
+    checks.close();
     const page = await tested.open("/policy/try");
     const { hash } = await tested.client.policy.show();
     await button(page, "Start with the policy in force").click();
-    await field(page, "Policy").fill(POLICY.replace("methods: [GET]", "methods: [GET, POST]"));
+    await field(page, "Policy").fill(
+      POLICY.replace("/open/**, public: true", "/open/**, methods: [POST], public: true"),
+    );
     await field(page, "Cases").fill(CASES);
     await page.getByLabel("Decide the last requests").check();
     await button(page, "Check the policy").click();
     await page.getByText("An instance would load this file").waitFor();
     await page.getByText("1 passed, 1 failed").waitFor();
+    await page.getByRole("row", { name: /none allowed route_unknown 1/ }).waitFor();
     await page.getByText("decided: credential_missing, not allowed").waitFor();
     await page.getByText("1 line added, 1 line removed").waitFor();
-    await page.getByRole("row", { name: /removed:.*methods: \[GET\]/ }).waitFor();
+    await page.getByRole("row", { name: /removed:.*path: \/open/ }).waitFor();
     await page.getByText("Steps", { exact: true }).click();
     await expectAccessible(page);
     expect((await tested.client.policy.show()).hash).toBe(hash);
@@ -160,7 +168,7 @@ describe("a policy that is tried", () => {
     await tabTo(page, button(page, "Check the policy"));
     await page.keyboard.press("Enter");
     await page.getByText("An instance would reject this file").waitFor();
-    await tabTo(page, button(page, "Line 7"));
+    await tabTo(page, button(page, "Line 8"));
     await page.keyboard.press("Enter");
     const selected = await page.evaluate<string>(
       "document.activeElement.value.slice(document.activeElement.selectionStart, document.activeElement.selectionEnd)",

@@ -27,7 +27,7 @@ export function useSessions(): ConsoleSessions {
   return useConsole().sessions;
 }
 
-/** Who has signed in, and what the session may do. */
+/** The person's name and scopes. */
 export function useSession(): ConsoleSession {
   return useConsole().session;
 }

@@ -14,12 +14,13 @@ export interface CheckedViewProps {
   readonly checked: CheckedPolicy;
   readonly text: string;
   readonly active: PolicyInForce;
+  readonly wantedReplay: boolean;
   /** Shows a line of the pasted text. */
   onLine(line: number): void;
 }
 
 /** What check, test and replay say, and the comparison with the policy in force. */
-export function CheckedView({ checked, text, active, onLine }: CheckedViewProps) {
+export function CheckedView({ checked, text, active, wantedReplay, onLine }: CheckedViewProps) {
   const { problems, warnings, lacking_plans: lacking, cases, replay } = checked;
   return (
     <>
@@ -38,6 +39,9 @@ export function CheckedView({ checked, text, active, onLine }: CheckedViewProps)
       ))}
       {cases !== null && <Cases cases={cases} />}
       {replay !== null && <ReplayView replay={replay} />}
+      {wantedReplay && checked.ok && replay === null && (
+        <Notice tone="warn">No request could be decided again: AUDIT_FILE is off on this instance.</Notice>
+      )}
       <PolicyDiff before={active.text} after={text} hash={active.hash} />
     </>
   );

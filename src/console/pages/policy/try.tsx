@@ -14,6 +14,8 @@ interface Result {
   readonly checked: CheckedPolicy;
   readonly text: string;
   readonly active: PolicyInForce;
+  /** Whether a replay was requested. */
+  readonly wantedReplay: boolean;
 }
 
 /** What a policy would do. It cannot be put in force here. */
@@ -31,7 +33,7 @@ function TryForm() {
   const check = useAction(async (body: PolicyCheck): Promise<Result> => {
     // The comparison must be with what is in force now.
     const [checked, active] = await Promise.all([client.policy.check(body), client.policy.show()]);
-    return { checked, active, text: body.text };
+    return { checked, active, text: body.text, wantedReplay: body.replay === true };
   });
   const submit = async (event: TargetedSubmitEvent<HTMLFormElement>) => {
     event.preventDefault();

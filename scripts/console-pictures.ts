@@ -17,6 +17,8 @@ export interface Picture {
   readonly place: string;
   /** Creates what the picture shows, once. */
   readonly prepare?: (tested: TestedConsole) => Promise<void>;
+  /** Only what the window shows: the whole page would be too large. */
+  readonly isOfWindow?: true;
   /** Waits until the page shows what the picture is about. */
   readonly ready: (page: Page) => Promise<unknown>;
 }
@@ -78,16 +80,19 @@ try {
 
 async function takeAll({ suffix, viewport, colorScheme }: (typeof LOOKS)[number]): Promise<void> {
   const page = await (await tested.newContext({ viewport, colorScheme })).newPage();
-  const save = (name: string) =>
-    page.screenshot({ path: `${folder}${name}-${suffix}.png`, fullPage: viewport === WIDE });
+  const save = (name: string, isOfWindow = false) =>
+    page.screenshot({
+      path: `${folder}${name}-${suffix}.png`,
+      fullPage: viewport === WIDE && !isOfWindow,
+    });
   await page.goto(`${tested.origin}/console`);
   if (isWanted("sign-in")) await save("sign-in");
   await signIn(page, tested.adminToken);
-  for (const { name, place, ready } of PICTURES) {
+  for (const { name, place, isOfWindow, ready } of PICTURES) {
     if (!isWanted(name)) continue;
     await page.goto(`${tested.origin}/console#${place}`);
     await ready(page);
-    await save(name);
+    await save(name, isOfWindow);
   }
 }
 

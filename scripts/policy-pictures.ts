@@ -19,7 +19,7 @@ export const POLICY_PICTURES: readonly Picture[] = [
     },
     ready: explainDenied,
   },
-  { name: "policy-try", place: "/policy/try", ready: tryPolicy },
+  { name: "policy-try", place: "/policy/try", isOfWindow: true, ready: tryPolicy },
   {
     name: "migration",
     place: "/migration",
@@ -30,6 +30,7 @@ export const POLICY_PICTURES: readonly Picture[] = [
   {
     name: "settings",
     place: "/system",
+    isOfWindow: true,
     ready: (page) => page.getByText("GRPC_LISTEN", { exact: true }).waitFor(),
   },
   {
@@ -66,7 +67,8 @@ async function tryPolicy(page: Page): Promise<void> {
   await page.getByLabel("Cases", { exact: true }).fill(CASES);
   await page.getByLabel("Decide the last requests").check();
   await page.getByRole("button", { name: "Check the policy" }).click();
-  await page.getByRole("heading", { name: /^Difference/ }).waitFor();
+  await page.getByText("An instance would load this file").scrollIntoViewIfNeeded();
+  await page.getByRole("heading", { name: /^Difference/ }).scrollIntoViewIfNeeded();
 }
 
 const CASES = `keys:

@@ -721,7 +721,14 @@ export interface ConsoleSession {
   readonly name: string;
   readonly kind: "admin" | "key";
   /** The operator scopes that it has now. */
-  readonly scopes: readonly ("keys:read" | "keys:write" | "limits:write" | "audit:read" | "system:read" | "system:write")[];
+  readonly scopes: readonly (
+    | "keys:read"
+    | "keys:write"
+    | "limits:write"
+    | "audit:read"
+    | "system:read"
+    | "system:write"
+  )[];
   readonly started_at: string;
   /** When it ends without a further action. */
   readonly ends_at: string;
@@ -733,7 +740,14 @@ export interface OpenedConsoleSession {
   readonly name: string;
   readonly kind: "admin" | "key";
   /** The operator scopes that it has now. */
-  readonly scopes: readonly ("keys:read" | "keys:write" | "limits:write" | "audit:read" | "system:read" | "system:write")[];
+  readonly scopes: readonly (
+    | "keys:read"
+    | "keys:write"
+    | "limits:write"
+    | "audit:read"
+    | "system:read"
+    | "system:write"
+  )[];
   readonly started_at: string;
   /** When it ends without a further action. */
   readonly ends_at: string;

@@ -30,7 +30,7 @@ export type TrialOutcome =
   | { readonly kind: "done"; readonly text: string }
   | { readonly kind: "invalid"; readonly errors: readonly FieldProblem[] }
   | { readonly kind: "replay_denied" }
-  /** Another trial runs. */
+  /** Other trials run and wait. */
   | { readonly kind: "busy" };
 
 /** Checks, tests and replays a policy that is not in force. It never becomes the active policy. */

@@ -71,7 +71,7 @@ const API_PROBLEMS = {
   },
   policy_check_busy: {
     status: 503,
-    title: "This instance is checking another policy. Try again after the time in Retry-After.",
+    title: "This instance is checking other policies. Try again after the time in Retry-After.",
   },
   registry_frozen: {
     status: 503,

@@ -9,6 +9,8 @@ const THREAD = new URL(import.meta.url.replace(/trial(\.[jt]s)$/, "trial-thread$
 
 /** A policy of 10,000 routes takes a few seconds. */
 const MAX_TRIAL_MS = 30_000;
+/** Each holds a body of at most 2 MiB. */
+const MAX_WAITING = 2;
 
 /** What the thread of a trial works with. */
 export interface TrialData extends TrialFacts {
@@ -25,25 +27,33 @@ export interface PolicyTrialOptions {
   readonly maxMs?: number;
 }
 
-/** Runs one trial at a time, each in a thread of its own. The thread ends with it, whatever the policy makes it do. */
+/**
+ * Runs one trial at a time, each in a thread of its own. The thread ends with it, whatever the policy makes it do. A few further
+ * trials wait.
+ */
 export function createPolicyTrial({
   source,
   auditFile,
   maxMs = MAX_TRIAL_MS,
 }: PolicyTrialOptions): PolicyTrial {
-  let isRunning = false;
+  let pending = 0;
+  let last: Promise<unknown> = Promise.resolve();
+  const runNow = async (data: TrialData): Promise<TrialOutcome> => {
+    try {
+      return await withThread<TrialOutcome>(THREAD, data, maxMs, messageOf);
+    } catch (error) {
+      return { kind: "done", text: JSON.stringify(failedTrial(errorMessage(error))) };
+    } finally {
+      pending--;
+    }
+  };
   return {
     async run(body, facts) {
-      if (isRunning) return { kind: "busy" };
-      isRunning = true;
-      try {
-        const data: TrialData = { ...facts, body, source, auditFile };
-        return await withThread<TrialOutcome>(THREAD, data, maxMs, messageOf);
-      } catch (error) {
-        return { kind: "done", text: JSON.stringify(failedTrial(errorMessage(error))) };
-      } finally {
-        isRunning = false;
-      }
+      if (pending > MAX_WAITING) return { kind: "busy" };
+      pending++;
+      const trial = last.then(() => runNow({ ...facts, body, source, auditFile }));
+      last = trial;
+      return trial;
     },
   };
 }

@@ -1,5 +1,7 @@
+import { setTimeout as pause } from "node:timers/promises";
 import type { Page } from "playwright-core";
 import type { TestedConsole } from "../test/support/console.ts";
+import { connectChecks } from "../test/support/direct-checks.ts";
 import type { Picture } from "./console-pictures.ts";
 
 const KEPT: { orderKey: string } = { orderKey: "" };
@@ -40,12 +42,17 @@ export const POLICY_PICTURES: readonly Picture[] = [
   },
 ];
 
-async function addLegacyKeys({ client }: TestedConsole): Promise<void> {
+async function addLegacyKeys({ client, latchkey }: TestedConsole): Promise<void> {
+  const checks = await connectChecks(latchkey.grpc);
   for (const role of ["basic", "basic", "basic", "partner", "partner"]) {
     const { api_key: key } = await client.registerLegacy({ name: "a V1 key", key_type: role });
-    await client.validate(key);
+    await checks.check("/orders/17", key);
     if (role === "partner") await client.migrate(key);
   }
+  checks.close();
+  const isUsed = async () =>
+    (await client.migration.show()).roles.every(({ used_last_day: used }) => used > 0);
+  while (!(await isUsed())) await pause(200);
 }
 
 async function askForSwitch(page: Page): Promise<void> {

@@ -60,3 +60,11 @@ export function formatTime(timeMs: number): string {
 export function formatMs(ms: number): string {
   return `${ms < 10 ? fine.format(ms) : whole.format(ms)} ms`;
 }
+
+const BYTE_UNITS = ["bytes", "kB", "MB", "GB", "TB"] as const;
+
+/** `512 bytes`, `12.3 kB`, `1.2 GB`: powers of 1000. */
+export function formatBytes(bytes: number): string {
+  const power = bytes < 1000 ? 0 : Math.min(BYTE_UNITS.length - 1, Math.floor(Math.log10(bytes) / 3));
+  return `${formatNumber(bytes / 1000 ** power)} ${BYTE_UNITS[power]}`;
+}

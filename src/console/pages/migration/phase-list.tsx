@@ -71,13 +71,13 @@ function Count({ count, isBad = false }: { readonly count: number; readonly isBa
 
 function Ending({ effect: { ending, ends_from: from } }: { readonly effect: PhaseEffect }) {
   return (
-    <>
+    <span class="ending">
       <Count count={ending} />
       {from !== null && (
         <>
           , <Time at={from} />
         </>
       )}
-    </>
+    </span>
   );
 }

@@ -28,11 +28,22 @@ import {
   overrideResponse,
 } from "../src/api/admin/override-schemas.ts";
 import {
+  fileProblem,
+  policyCheckBody,
+  policyCheckResponse,
+  policySummary,
+  replayedRequests,
+  testedCases,
+} from "../src/api/admin/policy-check-schemas.ts";
+import {
   plansResponse,
   policyResponse,
+  rejectedPolicy,
   reloadResponse,
   rolesResponse,
 } from "../src/api/admin/policy-schemas.ts";
+import { settingsResponse, shownSetting } from "../src/api/admin/settings-route.ts";
+import { rotationStep, signingKey, signingKeysResponse } from "../src/api/admin/signing-keys-route.ts";
 import { statusResponse } from "../src/api/admin/status-route.ts";
 import { usageReportQuery, usageReportResponse } from "../src/api/admin/usage-schemas.ts";
 import { verificationResponse } from "../src/api/admin/verification-routes.ts";
@@ -52,6 +63,7 @@ import {
   legacyUse,
   migrationResponse,
   phase,
+  phaseEffect,
   roleUse,
 } from "../src/api/legacy/legacy-schemas.ts";
 import { typeDeclarations } from "./json-schema-types.ts";
@@ -79,6 +91,7 @@ const REQUESTS: Readonly<Record<string, z.ZodType>> = {
   TopUsageQuery: topUsageQuery,
   UsageQuery: usageQuery,
   UsageFilter: usageReportQuery,
+  PolicyCheck: policyCheckBody,
   SignIn: signInBody,
 };
 /** The bodies that the API returns, and their named parts. */
@@ -93,6 +106,7 @@ const RESPONSES: Readonly<Record<string, z.ZodType>> = {
   AppliedOverride: overrideResponse,
   OverrideList: overrideListResponse,
   PolicyInForce: policyResponse,
+  RejectedPolicy: rejectedPolicy,
   Plans: plansResponse,
   Roles: rolesResponse,
   Reload: reloadResponse,
@@ -101,6 +115,7 @@ const RESPONSES: Readonly<Record<string, z.ZodType>> = {
   MigrationStatus: migrationResponse,
   FreezeStatus: freezeResponse,
   RoleUse: roleUse,
+  PhaseEffect: phaseEffect,
   LegacyUse: legacyUse,
   ImportReport: importResponse,
   AuditEvents: auditResponse,
@@ -109,6 +124,16 @@ const RESPONSES: Readonly<Record<string, z.ZodType>> = {
   NearLimits: nearLimitsResponse,
   TopUsage: topUsageResponse,
   Status: statusResponse,
+  CheckedPolicy: policyCheckResponse,
+  PolicySummary: policySummary,
+  FileProblem: fileProblem,
+  TestedCases: testedCases,
+  ReplayedRequests: replayedRequests,
+  Settings: settingsResponse,
+  Setting: shownSetting,
+  SigningKeys: signingKeysResponse,
+  SigningKey: signingKey,
+  RotationStep: rotationStep,
   Figures: figures,
   ConsoleSession: sessionResponse,
   OpenedConsoleSession: openedSessionResponse,

@@ -10,9 +10,10 @@ import { startLatchkey } from "../test/support/latchkey.ts";
 import { startRedis } from "../test/support/redis.ts";
 import { BUDGET_PLANS, sampleBudgets } from "../test/support/sample-budgets.ts";
 import { SAMPLE_POLICY, sampleRegistry } from "../test/support/sample-registry.ts";
+import { POLICY_PICTURES } from "./policy-pictures.ts";
 
 /** A picture of one page. */
-interface Picture {
+export interface Picture {
   readonly name: string;
   /** The fragment of the URL without `#`. */
   readonly place: string;
@@ -60,6 +61,7 @@ const PICTURES: readonly Picture[] = [
       await page.getByText("none was changed").waitFor();
     },
   },
+  ...POLICY_PICTURES,
 ];
 
 const sample = await sampleRegistry();

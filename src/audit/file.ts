@@ -81,7 +81,7 @@ export async function openAuditFile(options: AuditFileOptions): Promise<AuditFil
         options.onRotate?.();
       }
     },
-    rotatedFiles: () => filesAside(path),
+    rotatedFiles: () => rotatedFiles(path),
     async close() {
       await handle.close();
       claim?.release();
@@ -94,7 +94,8 @@ const ASIDE = /^\.\d{4}-\d\d-\d\dT\d{6}\.\d{3}Z(?:-\d+)?(?:\.dropping)?$/;
 /** Marks a file whose removal has begun. A crash may leave it behind. */
 export const DROPPING = ".dropping";
 
-export async function filesAside(path: string): Promise<readonly RotatedFile[]> {
+/** The files that were rotated away from this path, the oldest first. */
+export async function rotatedFiles(path: string): Promise<readonly RotatedFile[]> {
   const [folder, name] = [dirname(path), basename(path)];
   const names = (await readdir(folder)).filter(
     (other) => other.startsWith(name) && ASIDE.test(other.slice(name.length)),

@@ -3,7 +3,7 @@ import { open, stat } from "node:fs/promises";
 import { basename } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { errorMessage } from "../core/error-message.ts";
-import { filesAside } from "./file.ts";
+import { rotatedFiles } from "./file.ts";
 
 /** An open file of a log, up to the size that it had when all of them were open. */
 export interface SnapshotFile {
@@ -63,7 +63,7 @@ interface Identity {
 }
 
 async function identities(path: string): Promise<readonly Identity[]> {
-  const paths = [...(await filesAside(path)).map((file) => file.path), path];
+  const paths = [...(await rotatedFiles(path)).map((file) => file.path), path];
   const found = await Promise.all(
     paths.map(async (path) => ({ path, inode: (await stat(path).catch(() => undefined))?.ino ?? -1 })),
   );

@@ -12,6 +12,7 @@ import { addMigrationCommand } from "./migration.ts";
 import { addPolicyCommand } from "./policy/policy.ts";
 import { addSecretsCommand } from "./secrets/secrets.ts";
 import type { ServeOptions } from "./serve/serve.ts";
+import { addSettingsCommand } from "./settings.ts";
 import { addSmokeCommand } from "./smoke/smoke.ts";
 import { addStatusCommand } from "./status.ts";
 import { addStoreCommand } from "./store/store.ts";
@@ -74,6 +75,7 @@ export function addCommands(program: Command, io: Io, finish: (code: number) => 
       finish(await serve(io, options));
     });
   addStatusCommand(program, io, finish);
+  addSettingsCommand(program, io, finish);
   addConsoleCommand(program, io, finish);
   addKeysCommand(program, io, finish);
   addLimitsCommand(program, io, finish);

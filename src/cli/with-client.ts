@@ -122,7 +122,7 @@ async function hintOf(
       ? "LATCHKEY_TOKEN is not set: set it to the operator's credential"
       : "the instance does not accept the credential in LATCHKEY_TOKEN";
   if (reason === "operator-scope-missing")
-    return "the key in LATCHKEY_TOKEN needs the scope of this call: keys:read to read keys, keys:write to change keys and limits, limits:write to assign plans, audit:read, or system:write";
+    return "the key in LATCHKEY_TOKEN needs the scope of this call: keys:read to read keys, keys:write to change keys and limits, limits:write to assign plans, audit:read, system:read or system:write";
   if (status === 404 && !(await isOperatorListener(url)))
     return `${url} is not the operator listener: use the address in OPERATOR_LISTEN, in production 127.0.0.1:8001`;
   return undefined;

@@ -8,6 +8,7 @@ import { allPages } from "./pages.ts";
 import type { Transport } from "./transport.ts";
 import { createTransport, pathSegment } from "./transport.ts";
 import type {
+  CheckedPolicy,
   ConsoleLink,
   ConsoleSession,
   CountedKeys,
@@ -31,11 +32,14 @@ import type {
   Phase,
   PlanKeys,
   Plans,
+  PolicyCheck,
   PolicyInForce,
   Registration,
   Reload,
   Roles,
+  Settings,
   SignIn,
+  SigningKeys,
   Status,
   TopUsage,
   TopUsageQuery,
@@ -45,6 +49,9 @@ import type {
   UsageReport,
   ValidKey,
 } from "./types.ts";
+
+/** Longer than an instance takes at most. */
+const POLICY_CHECK_TIMEOUT_MS = 40_000;
 
 export interface ClientOptions {
   /** The base URL of the key API, such as `http://127.0.0.1:8000`. */
@@ -213,12 +220,24 @@ function operatorCalls(transport: Transport) {
       /** How many keys have each plan. The count may still run: see `complete`. */
       planKeys: () => json<PlanKeys>({ method: "GET", path: "/api/admin/plans/keys" }),
       roles: () => json<Roles>({ method: "GET", path: "/api/admin/roles" }),
+      /** What would be wrong with a policy, or what it would change. It never becomes active. It may take 30 seconds. */
+      check: (check: PolicyCheck) =>
+        json<CheckedPolicy>({
+          method: "POST",
+          path: "/api/admin/policy/check",
+          body: check,
+          timeoutMs: POLICY_CHECK_TIMEOUT_MS,
+        }),
       /** Reloads the policy file of one instance now. */
       reload: () => json<Reload>({ method: "POST", path: "/api/admin/policy/reload" }),
     },
     /** One instance, its store and the other instances. */
     status: () => json<Status>({ method: "GET", path: "/api/admin/status" }),
     ...auditCalls(transport),
+    /** The settings of one instance, without its secrets. */
+    settings: () => json<Settings>({ method: "GET", path: "/api/admin/settings" }),
+    /** The keys that sign and verify, and the next step of their rotation. */
+    signingKeys: () => json<SigningKeys>({ method: "GET", path: "/api/admin/signing-keys" }),
     /**
      * The figures of one instance, every two seconds, until the signal aborts. Rejects with `LatchkeyUnreachable` if the
      * connection is lost, and with `LatchkeyProblem` if the credential is no longer valid.

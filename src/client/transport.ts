@@ -21,6 +21,8 @@ export interface Request {
   /** Instead of the client's own token. */
   readonly token?: string;
   readonly idempotencyKey?: string | undefined;
+  /** For a call that takes longer than others. A longer timeout of the client applies. */
+  readonly timeoutMs?: number;
   /** Instead of the timeout. */
   readonly signal?: AbortSignal;
 }
@@ -81,6 +83,10 @@ export function pathSegment(name: string): string {
   return encodeURIComponent(name);
 }
 
+function timeoutOf({ timeoutMs = DEFAULT_TIMEOUT_MS }: TransportOptions, request: Request): number {
+  return Math.max(timeoutMs, request.timeoutMs ?? 0);
+}
+
 async function send(options: TransportOptions, request: Request): Promise<Response> {
   const url = new URL(options.url.replace(/\/+$/, "") + request.path);
   for (const [name, value] of Object.entries(request.query ?? {})) {
@@ -97,7 +103,7 @@ async function send(options: TransportOptions, request: Request): Promise<Respon
           ? JSON.stringify(request.body)
           : (request.lines ?? null),
       redirect: "error",
-      signal: request.signal ?? AbortSignal.timeout(options.timeoutMs ?? DEFAULT_TIMEOUT_MS),
+      signal: request.signal ?? AbortSignal.timeout(timeoutOf(options, request)),
     });
   } catch (error) {
     throw new LatchkeyUnreachable(`${url.origin} does not respond`, { cause: error });

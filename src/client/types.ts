@@ -203,6 +203,15 @@ export interface UsageFilter {
   readonly limit?: number;
 }
 
+export interface PolicyCheck {
+  /** The policy file. */
+  readonly text: string;
+  /** A file of cases, which the policy is tested with. */
+  readonly cases?: string;
+  /** Also decide the last requests in the audit files of this instance. Needs the scope `audit:read`. */
+  readonly replay?: boolean;
+}
+
 export interface SignIn {
   /** An operator token, or a key with operator scopes. */
   readonly credential?: string;
@@ -371,8 +380,20 @@ export interface PolicyInForce {
   readonly file: string;
   /** The mode for requests that cannot be parsed or that match no route. */
   readonly mode: "enforce" | "shadow";
+  readonly loaded_at: string;
+  /** The start, a changed file, SIGHUP, or the call of an operator. */
+  readonly loaded_by: "start" | "file" | "signal" | "call";
+  /** The operator of `call`, as in audit lines. */
+  readonly loaded_by_actor: string | null;
+  /** The file that was read last, if it has errors. The former policy stays active. */
+  readonly rejected: RejectedPolicy | null;
   /** The text of the file as it was loaded. */
   readonly text: string;
+}
+
+export interface RejectedPolicy {
+  readonly at: string;
+  readonly problems: readonly string[];
 }
 
 export interface Plans {
@@ -469,6 +490,8 @@ export interface MigrationStatus {
    */
   readonly overlap_seconds: number;
   readonly roles: readonly RoleUse[];
+  /** Each phase in order, as if it began now. */
+  readonly effects: readonly PhaseEffect[];
 }
 
 export interface FreezeStatus {
@@ -486,6 +509,28 @@ export interface RoleUse {
   readonly used_last_month: number;
   /** Only the keys that have not been exchanged for a V2 key. */
   readonly unmigrated: LegacyUse;
+}
+
+/** What a phase would do to the V1 keys that exist now. */
+export interface PhaseEffect {
+  readonly phase: Phase;
+  /** V1 keys that are valid until something else ends them. */
+  readonly valid: number;
+  /** Exchanged V1 keys, which end at `ends_from` or after their own overlap. */
+  readonly ending: number;
+  readonly ends_from: string | null;
+  /** V1 keys that are denied at once: those that were not exchanged. */
+  readonly denied: number;
+  readonly denied_used_last_day: number;
+  readonly denied_used_last_week: number;
+  readonly denied_used_last_month: number;
+  /** Whether responses to V1 keys announce V2 keys, or the end. */
+  readonly announces: boolean;
+  /**
+   * What a registration of a V1 key issues. `negotiated`: a V2 key to a client that sends
+   * `Accept-Key-Version: 2`.
+   */
+  readonly issues: "v1" | "negotiated" | "none";
 }
 
 /** The number of V1 keys, and how many of them were used recently. */
@@ -686,6 +731,159 @@ export interface Status {
   };
 }
 
+export interface CheckedPolicy {
+  /** Whether an instance would load the file. */
+  readonly ok: boolean;
+  /** At most 200. */
+  readonly problems: readonly FileProblem[];
+  readonly warnings: readonly string[];
+  /** Null for a file with problems. */
+  readonly summary: PolicySummary | null;
+  /** Plans that overrides name, and that the policy does not have. */
+  readonly lacking_plans: readonly {
+    readonly name: string;
+    readonly overrides: number;
+  }[];
+  /** Null without `cases`, or if the policy has problems. */
+  readonly cases: TestedCases | null;
+  /** Null without `replay`, if the policy has problems, or with `AUDIT_FILE=off`. */
+  readonly replay: ReplayedRequests | null;
+}
+
+export interface PolicySummary {
+  readonly hash: string;
+  readonly mode: "enforce" | "shadow";
+  readonly roles: number;
+  readonly plans: number;
+  readonly routes: number;
+  /** Whether this is the text of the active policy. */
+  readonly active: boolean;
+}
+
+export interface FileProblem {
+  /** From 1. */
+  readonly line: number;
+  readonly detail: string;
+}
+
+export interface TestedCases {
+  /** Why the cases cannot be run. */
+  readonly problems: readonly FileProblem[];
+  readonly passed: number;
+  readonly failed: number;
+  /** At most 500, the failed ones first. */
+  readonly results: readonly {
+    readonly line: number;
+    readonly name: string;
+    /** `allowed`, or the reason of the denial. */
+    readonly reason: string;
+    /** What differs from the expectation. Empty: it passed. */
+    readonly problems: readonly string[];
+    /** The steps of the decision, for a case that failed. */
+    readonly steps: readonly {
+      readonly step: string;
+      readonly observed: string;
+      readonly outcome: string;
+    }[];
+  }[];
+}
+
+export interface ReplayedRequests {
+  readonly requests: number;
+  readonly same: number;
+  readonly changed: number;
+  readonly undetermined: number;
+  /** Requests without a line, because the queue of the log was full. */
+  readonly missing: number;
+  readonly invalid_lines: number;
+  /** The time of the first request. */
+  readonly from: string | null;
+  readonly to: string | null;
+  readonly changes: readonly {
+    readonly route: string;
+    readonly role: string;
+    readonly was: string;
+    readonly would_be: string;
+    readonly requests: number;
+    readonly first_at: string;
+  }[];
+  readonly undetermined_because: readonly {
+    readonly why: string;
+    readonly requests: number;
+  }[];
+  /** What the audit files do not show. */
+  readonly unseen: readonly string[];
+}
+
+export interface Settings {
+  readonly settings: readonly Setting[];
+}
+
+export interface Setting {
+  readonly name: string;
+  /** Its heading in docs/reference/settings.md. */
+  readonly group: string;
+  readonly meaning: string;
+  readonly secret: boolean;
+  /** `derived`: from other settings. `generated`: a secret that the store keeps. */
+  readonly source: "environment" | "file" | "default" | "derived" | "generated" | "unset";
+  /** Null for a secret, and for a setting without a value. */
+  readonly value: string | null;
+  /** The file that holds a secret. */
+  readonly file: string | null;
+  readonly default: string | null;
+}
+
+export interface SigningKeys {
+  /** The signing key comes first. */
+  readonly keys: readonly SigningKey[];
+  /** `JWT_KEYS_FILE`. */
+  readonly keys_file: string | null;
+  /** Instances with a heartbeat within the last 20 seconds. */
+  readonly instances: number;
+  /** The longest lifetime of a key in the policy. */
+  readonly longest_ttl_seconds: number;
+  readonly next: RotationStep;
+}
+
+export interface SigningKey {
+  readonly kid: string;
+  readonly alg: string;
+  /** The setting that it comes from. `generated`: a secret that the store keeps. */
+  readonly origin: "JWT_SECRET" | "JWT_SECRET_PREVIOUS" | "JWT_KEYS_FILE" | "generated";
+  /**
+   * It signs, waits for promotion, signed formerly, or verifies. `verifies` is also a secret of which
+   * nothing records whether it is the next or a former one.
+   */
+  readonly state: "signs" | "waits" | "signed" | "verifies";
+  /** The file's `added_at`, or when an instance first had the key. Null if it is not known yet. */
+  readonly added_at: string | null;
+  /** As the file states it. */
+  readonly signs_from: string | null;
+  /** As the file states it. */
+  readonly signed_until: string | null;
+  /** When every API key that it signed has expired. Null if its end as a signing key is not recorded. */
+  readonly retire_at: string | null;
+  /** Instances that accept it. */
+  readonly accepted_by: number;
+  /** Instances that sign with it. */
+  readonly signed_by: number;
+}
+
+export interface RotationStep {
+  readonly step: "add" | "promote" | "retire";
+  /** Null for `add`. */
+  readonly kid: string | null;
+  /**
+   * Null: the step can be taken now. `instances`: some instance does not have the step before. `expiry`:
+   * API keys that it signed may still be valid. `unknown_end`: nothing records when it stopped signing.
+   * `setting`: set `JWT_SECRET` or `JWT_KEYS_FILE` first.
+   */
+  readonly waits_for: "instances" | "expiry" | "unknown_end" | "setting" | null;
+  /** When `expiry` ends. */
+  readonly not_before: string | null;
+}
+
 export interface Figures {
   readonly at: string;
   /** The time that the figures cover. */
@@ -710,7 +908,14 @@ export interface ConsoleSession {
   readonly name: string;
   readonly kind: "admin" | "key";
   /** The operator scopes that it has now. */
-  readonly scopes: readonly ("keys:read" | "keys:write" | "limits:write" | "audit:read" | "system:write")[];
+  readonly scopes: readonly (
+    | "keys:read"
+    | "keys:write"
+    | "limits:write"
+    | "audit:read"
+    | "system:read"
+    | "system:write"
+  )[];
   readonly started_at: string;
   /** When it ends without a further action. */
   readonly ends_at: string;
@@ -722,7 +927,14 @@ export interface OpenedConsoleSession {
   readonly name: string;
   readonly kind: "admin" | "key";
   /** The operator scopes that it has now. */
-  readonly scopes: readonly ("keys:read" | "keys:write" | "limits:write" | "audit:read" | "system:write")[];
+  readonly scopes: readonly (
+    | "keys:read"
+    | "keys:write"
+    | "limits:write"
+    | "audit:read"
+    | "system:read"
+    | "system:write"
+  )[];
   readonly started_at: string;
   /** When it ends without a further action. */
   readonly ends_at: string;

@@ -68,3 +68,18 @@ test("a read that throws rejects its own reload and no later one", async () => {
   await reloadable.reload();
   expect(reloadable.current()).toBe("new");
 });
+
+test("what reads the files learns what caused the reload", async () => {
+  const causes: unknown[] = [];
+  const reloadable = createReloadable({
+    files: [],
+    first: "old",
+    read: (_, cause): Reload<string> => {
+      causes.push(cause);
+      return { kind: "unchanged" };
+    },
+  });
+  await reloadable.reload();
+  await reloadable.reload({ kind: "call", actor: "admin:1" });
+  expect(causes).toEqual([{ kind: "file" }, { kind: "call", actor: "admin:1" }]);
+});

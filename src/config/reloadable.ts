@@ -10,11 +10,16 @@ export type Reload<Value> =
 /** The result of a reload that found a change. */
 export type ChangedReload<Value> = Exclude<Reload<Value>, { readonly kind: "unchanged" }>;
 
+/** What caused a reload: a changed file, a signal, or the call of an operator. */
+export type ReloadCause =
+  | { readonly kind: "file" | "signal" }
+  | { readonly kind: "call"; readonly actor: string };
+
 /** A value from files. Every user reads it at each use, so that a reload applies at once. */
 export interface Reloadable<Value> {
   current(): Value;
   /** Reads the files now. Takes the new value if it is valid; otherwise the old one stays. */
-  reload(): Promise<Reload<Value>>;
+  reload(cause?: ReloadCause): Promise<Reload<Value>>;
   /** Reloads whenever the files change, until `close`. */
   watch(): void;
   /** Called after every reload that found a change. Returns a function that ends the subscription. */
@@ -27,7 +32,7 @@ export interface ReloadableOptions<Value> {
   readonly files: readonly string[];
   readonly first: Value;
   /** Reads the files. Reports `unchanged` if they hold what the current value was made of. */
-  readonly read: (current: Value) => Reload<Value> | Promise<Reload<Value>>;
+  readonly read: (current: Value, cause: ReloadCause) => Reload<Value> | Promise<Reload<Value>>;
 }
 
 export function createReloadable<Value>({ files, first, read }: ReloadableOptions<Value>): Reloadable<Value> {
@@ -35,16 +40,16 @@ export function createReloadable<Value>({ files, first, read }: ReloadableOption
   let stopWatching = () => {};
   let reloading: Promise<unknown> = Promise.resolve();
   const listeners = new Set<(reload: ChangedReload<Value>) => void>();
-  const reloadOnce = async (): Promise<Reload<Value>> => {
-    const found = await read(value);
+  const reloadOnce = async (cause: ReloadCause): Promise<Reload<Value>> => {
+    const found = await read(value, cause);
     if (found.kind === "unchanged") return found;
     if (found.kind === "taken") value = found.value;
     for (const listener of listeners) listener(found);
     return found;
   };
-  const reload = (): Promise<Reload<Value>> => {
+  const reload = (cause: ReloadCause = { kind: "file" }): Promise<Reload<Value>> => {
     // Reloads run one after the other, so that the last file read wins.
-    const result = reloading.then(reloadOnce);
+    const result = reloading.then(() => reloadOnce(cause));
     reloading = result.catch(() => undefined);
     return result;
   };

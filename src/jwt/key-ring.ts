@@ -1,5 +1,6 @@
 import type { KeyObject } from "node:crypto";
 import { createHmac, createSecretKey, subtle } from "node:crypto";
+import type { KeyDates, KeyFacts } from "../core/keys/signing-rotation.ts";
 import type { SigningAlgorithm } from "./algorithms.ts";
 
 export type CryptoKey = Awaited<ReturnType<typeof subtle.importKey>>;
@@ -31,8 +32,8 @@ export interface RingKey {
   readonly signing?: NamedKey;
   /** Absent for a secret. */
   readonly publicJwk?: PublicJwk;
-  /** When the key was added, if its file states it. */
-  readonly addedAtMs?: number;
+  /** The times that its file states. */
+  readonly dates?: KeyDates;
 }
 
 /** The keys of this instance. The first signs, all verify. */
@@ -41,8 +42,8 @@ export interface KeyRing {
   find(kid: string): NamedKey | undefined;
   /** The signing key comes first. */
   readonly kids: readonly string[];
-  /** Only keys whose file states when they were added. */
-  readonly addedAtMs: ReadonlyMap<string, number>;
+  /** In the order of `kids`. */
+  readonly facts: readonly KeyFacts[];
   /** The public keys that verify our tokens. Contains no secret. */
   readonly publicJwks: readonly PublicJwk[];
 }
@@ -64,11 +65,12 @@ export function joinKeys(keys: readonly RingKey[]): KeyRing {
     signing,
     find: (kid) => byKid.get(kid),
     kids: [...byKid.keys()],
-    addedAtMs: new Map(
-      keys.flatMap(({ verifying, addedAtMs }) =>
-        addedAtMs === undefined ? [] : [[verifying.kid, addedAtMs]],
-      ),
-    ),
+    facts: keys.map((key) => ({
+      kid: key.verifying.kid,
+      alg: key.verifying.alg,
+      canSign: key.signing !== undefined,
+      ...key.dates,
+    })),
     publicJwks: keys.flatMap(({ publicJwk }) => (publicJwk === undefined ? [] : [publicJwk])),
   };
 }

@@ -1,6 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { CompactSign, compactVerify, importJWK } from "jose";
 import { z } from "zod";
+import type { KeyDates } from "../core/keys/signing-rotation.ts";
 import { algorithmName } from "../core/policy/issuer.ts";
 import { SIGNING_ALGORITHMS } from "./algorithms.ts";
 import type { Jwk } from "./jwk.ts";
@@ -63,11 +64,19 @@ async function readKey(
       alg.data === "HS256"
         ? await readSecret(kid.data, jwk, weakness)
         : await readPair(kid.data, alg.data, jwk);
-    const addedAtMs = Date.parse(String(jwk["added_at"]));
-    return typeof key === "string" || Number.isNaN(addedAtMs) ? key : { ...key, addedAtMs };
+    return typeof key === "string" ? key : { ...key, dates: datesOf(jwk) };
   } catch {
     return "cannot be used: its members do not make a key"; // The message of a library may quote the key.
   }
+}
+
+/** A time that cannot be read is left out, like one that is missing. */
+function datesOf(jwk: Jwk): KeyDates {
+  const members = { addedAtMs: "added_at", signsFromMs: "signs_from", signedUntilMs: "signed_until" };
+  const dates = Object.entries(members).map(
+    ([name, member]) => [name, Date.parse(String(jwk[member]))] as const,
+  );
+  return Object.fromEntries(dates.filter(([, ms]) => !Number.isNaN(ms)));
 }
 
 async function readSecret(

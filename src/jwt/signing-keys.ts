@@ -4,8 +4,9 @@ import { createReuseCheck } from "../config/reused-secrets.ts";
 import type { Settings } from "../config/settings.ts";
 import { textOf } from "../config/text-file.ts";
 import { weakness } from "../config/weak-secret.ts";
+import type { KeyInUse, KeyOrigin } from "../core/keys/signing-rotation.ts";
 import type { KeyRing, RingKey } from "./key-ring.ts";
-import { createKeyRing, joinKeys, secretKey } from "./key-ring.ts";
+import { createKeyRing, joinKeys, secretKey, secretKid } from "./key-ring.ts";
 import { parseKeySet } from "./key-set.ts";
 
 /** The current keys. */
@@ -37,6 +38,19 @@ export async function openSigningKeys(settings: Settings): Promise<OpenedKeys> {
 export async function madeSigningKeys(secret: string, settings: Settings): Promise<SigningKeys> {
   const ring = await createKeyRing([secret, ...(settings.JWT_SECRET_PREVIOUS ?? [])]);
   return createSigningKeys(settings, undefined, ring);
+}
+
+/** The keys of a ring, with the setting that each one comes from. */
+export function keysInUse({ facts }: Pick<KeyRing, "facts">, settings: Settings): readonly KeyInUse[] {
+  const { JWT_SECRET, JWT_SECRET_PREVIOUS = [], JWT_KEYS_FILE } = settings;
+  const previous = new Set(JWT_SECRET_PREVIOUS.map(secretKid));
+  const signing = JWT_SECRET === undefined ? undefined : secretKid(JWT_SECRET);
+  const originOf = (kid: string): KeyOrigin => {
+    if (kid === signing) return "JWT_SECRET";
+    if (previous.has(kid)) return "JWT_SECRET_PREVIOUS";
+    return JWT_KEYS_FILE === undefined ? "generated" : "JWT_KEYS_FILE";
+  };
+  return facts.map((key) => ({ ...key, origin: originOf(key.kid) }));
 }
 
 function createSigningKeys(settings: Settings, text: string | undefined, ring: KeyRing): SigningKeys {

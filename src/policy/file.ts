@@ -28,6 +28,8 @@ const SELF_SERVICE_FAMILY_AGE_SECONDS = 90 * 86_400;
 /** The default time after `sunset` during which a V1 key can still be exchanged. */
 const MIGRATE_AFTER_SUNSET_SECONDS = 90 * 86_400;
 
+/** Further problems are not listed. Finding the line of each takes longer in a longer file. */
+const MAX_PROBLEMS = 1000;
 /** Further routes are counted under the label `other`. */
 const MAX_ROUTE_LABELS = 200;
 /** Contains a space, so it cannot collide with the path or name of a route. */
@@ -57,8 +59,13 @@ export interface PolicySource {
 export function parsePolicy(source: PolicySource): PolicyResult {
   const checked = checkPolicy(source);
   if (!checked.ok) return checked;
-  const routes = checked.document.routes.map((entry) => toRoute(entry, checked.document));
-  return { ok: true, policy: toPolicy(source, checked.document, routes, createRouteTable(routes)) };
+  return { ok: true, policy: policyOf(source, checked.document) };
+}
+
+/** Builds the policy of a checked file. */
+export function policyOf(source: PolicySource, document: CheckedDocument): Policy {
+  const routes = document.routes.map((entry) => toRoute(entry, document));
+  return toPolicy(source, document, routes, createRouteTable(routes));
 }
 
 /** A valid policy file with all its parts, as plain data that can be sent between threads. */
@@ -86,7 +93,10 @@ function checkText(source: PolicySource): CheckResult {
   const format = (problem: Problem) =>
     `${source.fileName}:${lineOf(problem.path)}: ${problem.path.length === 0 ? "" : `${formatPath(problem.path)}: `}${problem.message}`;
   const parsed = policySchema.safeParse(file.value ?? {});
-  if (!parsed.success) return { ok: false, problems: parsed.error.issues.flatMap(issueProblems).map(format) };
+  if (!parsed.success) {
+    const problems = issueProblems(parsed.error.issues).slice(0, MAX_PROBLEMS);
+    return { ok: false, problems: problems.map(format) };
+  }
   const builtInParts = builtIn();
   const document = {
     ...parsed.data,
@@ -106,7 +116,9 @@ function checkText(source: PolicySource): CheckResult {
     ...issuerProblems(document.issuers.map(toIssuer), roles, source.ownIssuer),
     ...conflictProblems(routes, (index) => lineOf(["routes", index])),
   ];
-  return problems.length > 0 ? { ok: false, problems: problems.map(format) } : { ok: true, document };
+  return problems.length > 0
+    ? { ok: false, problems: problems.slice(0, MAX_PROBLEMS).map(format) }
+    : { ok: true, document };
 }
 
 /** The mark is the last entry, so no truncated file has it. */
@@ -279,12 +291,17 @@ function toFaults({ faults }: Pick<PolicyDocument, "faults">): Policy["faults"] 
   };
 }
 
+function issueProblems(issues: readonly z.core.$ZodIssue[]): Problem[] {
+  const known = issues.some(({ code }) => code === "unrecognized_keys") ? fieldNames() : new Set<string>();
+  return issues.flatMap((issue) => problemsOfIssue(issue, known));
+}
+
 /** Converts a zod issue to problems: one for each unknown field, and the inner message for an invalid record key. */
-function issueProblems(issue: z.core.$ZodIssue): Problem[] {
+function problemsOfIssue(issue: z.core.$ZodIssue, known: ReadonlySet<string>): Problem[] {
   if (issue.code === "unrecognized_keys")
-    return issue.keys.map((key) => ({
+    return issue.keys.slice(0, MAX_PROBLEMS).map((key) => ({
       path: [...issue.path, key],
-      message: `unknown field${didYouMean(key, fieldNames())}`,
+      message: `unknown field${didYouMean(key, known)}`,
     }));
   if (issue.code === "invalid_key")
     return [{ path: issue.path, message: issue.issues[0]?.message ?? issue.message }];

@@ -4,6 +4,8 @@ export function didYouMean(written: string, known: Iterable<string>): string {
   // Up to a third of the letters may differ. With more it is a different word.
   let least = Math.floor((written.length + 1) / 3) + 1;
   for (const word of known) {
+    // The distance is at least the difference of the lengths, and a file may contain a name of a megabyte.
+    if (Math.abs(written.length - word.length) >= least) continue;
     const distance = editDistance(written, word);
     if (distance < least) [nearest, least] = [word, distance];
   }

@@ -7,7 +7,12 @@ import { freezeRoutes } from "../api/admin/freeze-routes.ts";
 import { operatorRoutes } from "../api/admin/key-routes.ts";
 import { limitRoutes } from "../api/admin/limit-routes.ts";
 import { overrideRoutes } from "../api/admin/override-routes.ts";
+import type { PolicyTrial } from "../api/admin/policy-check-route.ts";
+import { policyCheckRoute } from "../api/admin/policy-check-route.ts";
 import { policyRoutes } from "../api/admin/policy-routes.ts";
+import { settingsRoute } from "../api/admin/settings-route.ts";
+import type { SigningKeysBody } from "../api/admin/signing-keys-route.ts";
+import { signingKeysRoute } from "../api/admin/signing-keys-route.ts";
 import type { StatusBody } from "../api/admin/status-route.ts";
 import { statusRoute } from "../api/admin/status-route.ts";
 import { usageReportRoute } from "../api/admin/usage-route.ts";
@@ -32,6 +37,7 @@ import type { UsagePorts } from "../api/keys/usage-body.ts";
 import { usageRoutes } from "../api/keys/usage-routes.ts";
 import { legacyRoutes } from "../api/legacy/legacy-routes.ts";
 import { migrationRoutes } from "../api/legacy/migration-routes.ts";
+import type { DescribedSetting } from "../config/described-settings.ts";
 import type { Secrets } from "../config/secrets.ts";
 import type { Settings } from "../config/settings.ts";
 import type { Explain } from "../core/decision/explain.ts";
@@ -58,6 +64,9 @@ export interface ApiDeps {
   readonly secrets: Pick<Secrets, "adminTokens" | "keyHashSecrets">;
   readonly explain: Explain;
   readonly readStatus: () => Promise<StatusBody>;
+  readonly readSigningKeys: () => SigningKeysBody;
+  readonly describedSettings: readonly DescribedSetting[];
+  readonly policyTrial: PolicyTrial;
   readonly figureStreams: EventStreams;
   readonly stores: Pick<Stores, "fleet" | "audit" | "bucketAdmin" | "quotaAdmin" | "usage">;
   readonly metering: Pick<Metering, "state">;
@@ -122,6 +131,7 @@ function operatorListenerRoutes(
     ...limitRoutes(ports, deps.stores),
     ...overrideRoutes(ports),
     ...policyRoutes(ports, deps.policy),
+    policyCheckRoute(ports, deps.policy.current, deps.policyTrial),
     ...migrationRoutes(ports),
     ...freezeRoutes(ports),
     usageReportRoute(ports, usage),
@@ -129,6 +139,8 @@ function operatorListenerRoutes(
     auditRoute(ports, deps.stores.audit),
     ...verificationRoutes(ports, deps.verification),
     statusRoute(ports, deps.readStatus),
+    settingsRoute(ports, deps.describedSettings),
+    signingKeysRoute(ports, deps.readSigningKeys),
     figuresRoute(ports, deps.figureStreams),
     explainRoute(ports, deps.explain),
   ];

@@ -1,3 +1,4 @@
+import type { DescribedSetting } from "../config/described-settings.ts";
 import { readSecrets } from "../config/secrets.ts";
 import { createInstanceView } from "../core/revocation/instance-view.ts";
 import type { SigningKeys } from "../jwt/signing-keys.ts";
@@ -10,13 +11,13 @@ import type { Audit } from "./audit.ts";
 import { openAudit } from "./audit.ts";
 import { startBackgroundWork } from "./background.ts";
 import { createCharges } from "./charges.ts";
-import { createAuthorizePorts, createChecks, createExplainHandler } from "./check-handler.ts";
-import { createReports } from "./figures.ts";
+import { createAuthorizePorts, createChecks } from "./check-handler.ts";
 import { compareWithFleet } from "./fleet-settings.ts";
 import { followKeyAges } from "./key-ages.ts";
 import { createLegacyServices, loadPhase } from "./legacy.ts";
 import type { Addresses, Listeners } from "./listeners.ts";
 import { createListeners } from "./listeners.ts";
+import { createOperatorViews } from "./operator-views.ts";
 import type { OpsListener } from "./ops-listener.ts";
 import { openOpsListener } from "./ops-listener.ts";
 import { watchOverrides } from "./overrides.ts";
@@ -39,6 +40,8 @@ export interface AppOptions extends RuntimeOptions {
   readonly policy: ActivePolicy;
   /** Undefined if the settings name none. Then a secret is generated and stored. */
   readonly signingKeys: SigningKeys | undefined;
+  /** What an operator may see of the settings. */
+  readonly describedSettings: readonly DescribedSetting[];
   readonly acceptEmptyRegistry?: boolean;
   /** Takes the lines of the log and of the audit log. */
   readonly output: Output;
@@ -115,8 +118,7 @@ async function openServices(runtime: Runtime, deps: ServiceDeps): Promise<Addres
   const addresses = await deps.listeners.serve({
     ...{ ...services, version: deps.version },
     checks: createChecks(runtime, { ports, stores, charges, background, metering, audit, tracing }),
-    ...createReports(runtime, { ...deps, ...services, keysAddedMs }),
-    explain: createExplainHandler(runtime, ports, stores),
+    ...createOperatorViews(runtime, { ...deps, ...services, ports, keysAddedMs }),
     verification: audit.verification,
     surveys: openSurveys(runtime, { registry, stores }),
     onCompletedCall: callObserver(tracing, audit),

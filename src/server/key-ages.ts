@@ -41,10 +41,12 @@ async function keysAdded({
   signingKeys,
   stores: { secrets, fleet },
 }: KeyAgeDeps): Promise<ReadonlyMap<string, number>> {
-  const { kids, addedAtMs } = signingKeys.ring();
-  const added = new Map(addedAtMs);
-  for (const kid of kids) {
-    if (added.has(kid)) continue;
+  const added = new Map<string, number>();
+  for (const { kid, addedAtMs } of signingKeys.ring().facts) {
+    if (addedAtMs !== undefined) {
+      added.set(kid, addedAtMs);
+      continue;
+    }
     // An instance of another fleet changes nothing in the store.
     const seen = fleet.differsFromFleet()
       ? await keyFirstSeen(kid, secrets)

@@ -1,9 +1,9 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
-import { runCases } from "../../src/cli/policy/case-runner.ts";
 import { DENY_REASONS } from "../../src/core/decision/decision.ts";
 import { parseCases } from "../../src/policy/cases.ts";
 import { parsePolicy } from "../../src/policy/file.ts";
+import { runCases } from "../../src/server/policy-trial/case-runner.ts";
 
 const folder = new URL("../cases/", import.meta.url);
 const files = readdirSync(folder).filter((name) => name.endsWith(".cases.yaml"));

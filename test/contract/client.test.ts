@@ -27,12 +27,15 @@ import type {
   overrideListResponse,
   overrideResponse,
 } from "../../src/api/admin/override-schemas.ts";
+import type { policyCheckBody, policyCheckResponse } from "../../src/api/admin/policy-check-schemas.ts";
 import type {
   plansResponse,
   policyResponse,
   reloadResponse,
   rolesResponse,
 } from "../../src/api/admin/policy-schemas.ts";
+import type { settingsResponse } from "../../src/api/admin/settings-route.ts";
+import type { signingKeysResponse } from "../../src/api/admin/signing-keys-route.ts";
 import type { usageReportQuery, usageReportResponse } from "../../src/api/admin/usage-schemas.ts";
 import type { verificationResponse } from "../../src/api/admin/verification-routes.ts";
 import type { jwkSetResponse } from "../../src/api/keys/jwks-route.ts";
@@ -48,6 +51,7 @@ import type {
   AuditEvents,
   AuditQuery,
   AuditVerification,
+  CheckedPolicy,
   CountedKeys,
   CutOff,
   HolderLimits,
@@ -70,10 +74,13 @@ import type {
   OverrideList,
   PlanKeys,
   Plans,
+  PolicyCheck,
   PolicyInForce,
   Registration,
   Reload,
   Roles,
+  Settings,
+  SigningKeys,
   TopUsage,
   TopUsageQuery,
   Usage,
@@ -156,6 +163,9 @@ test("the client has exactly the calls of the document", async () => {
       policy.plans(),
       policy.planKeys(),
       policy.reload(),
+      policy.check({ text: "" }),
+      calls.settings(),
+      calls.signingKeys(),
       calls.audit(),
       calls.auditVerification.show(),
       calls.auditVerification.start(),
@@ -210,6 +220,10 @@ test("the generated types accept what the schemas accept and return", () => {
   expectTypeOf<keyof z.input<typeof explainBody>>().toEqualTypeOf<keyof DescribedRequest>();
   expectTypeOf<Frozen<z.output<typeof explanation>>>().toEqualTypeOf<Explanation>();
   expectTypeOf<Frozen<z.output<typeof policyResponse>>>().toEqualTypeOf<PolicyInForce>();
+  expectTypeOf<Frozen<z.output<typeof policyCheckResponse>>>().toEqualTypeOf<CheckedPolicy>();
+  expectTypeOf<keyof z.input<typeof policyCheckBody>>().toEqualTypeOf<keyof PolicyCheck>();
+  expectTypeOf<Frozen<z.output<typeof settingsResponse>>>().toEqualTypeOf<Settings>();
+  expectTypeOf<Frozen<z.output<typeof signingKeysResponse>>>().toEqualTypeOf<SigningKeys>();
   expectTypeOf<Frozen<z.output<typeof rolesResponse>>>().toEqualTypeOf<Roles>();
   expectTypeOf<Frozen<z.output<typeof plansResponse>>>().toEqualTypeOf<Plans>();
   expectTypeOf<Frozen<z.output<typeof reloadResponse>>>().toEqualTypeOf<Reload>();

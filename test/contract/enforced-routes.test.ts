@@ -2,7 +2,6 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { decodeCheckResponse, encodeCheckRequest } from "../../scripts/protobuf.ts";
 import { createReplay } from "../../src/audit/replay.ts";
-import { runCases } from "../../src/cli/policy/case-runner.ts";
 import { createAuthorize } from "../../src/core/decision/authorize.ts";
 import { createExplain, UNCOUNTED_FAILURES } from "../../src/core/decision/explain.ts";
 import type { AuthorizePorts } from "../../src/core/decision/request-context.ts";
@@ -13,6 +12,7 @@ import type { Policy } from "../../src/core/policy/policy.ts";
 import { createInstanceView } from "../../src/core/revocation/instance-view.ts";
 import { parseCases } from "../../src/policy/cases.ts";
 import { parsePolicy } from "../../src/policy/file.ts";
+import { runCases } from "../../src/server/policy-trial/case-runner.ts";
 import { CHECKED_AT_SECONDS, realCheck } from "../support/real-check.ts";
 
 const USER = {

@@ -75,10 +75,14 @@ function nameOf({ method, template }: DescribedCall): string {
   return `${method} ${template}`;
 }
 
-test("every call states whether it writes; only introspection and explanation are POST calls that read", () => {
+test("every call states whether it writes; only introspection, explanation and the check of a policy are POST calls that read", () => {
   expect(calls.length).toBeGreaterThan(25);
   const readingByPost = calls.filter(({ method, writes }) => method !== "GET" && !writes);
-  expect(readingByPost.map(nameOf)).toEqual(["POST /api/auth/v2/introspect", "POST /api/admin/explain"]);
+  expect(readingByPost.map(nameOf)).toEqual([
+    "POST /api/auth/v2/introspect",
+    "POST /api/admin/policy/check",
+    "POST /api/admin/explain",
+  ]);
   expect(calls.filter(({ method, writes }) => method === "GET" && writes)).toEqual([]);
 });
 

@@ -11,6 +11,7 @@ import { startRedis } from "../support/redis.ts";
 
 const LINES = 78_000;
 const ENDED_KEYS = 100_000;
+const ROUTES = 5000;
 /**
  * In yardsticks (test/support/turns.ts) of some 10 ms. A slice of bulk work takes about one; the rest is for
  * the garbage collector, which may run in the same turn. Without slices each of these took 20 to 290.
@@ -41,9 +42,10 @@ async function startMeasured(more: Readonly<Record<string, string>> = {}) {
     await work();
     return longestTurn();
   };
-  const call = async (method: "GET" | "POST", path: string, lines?: string) => {
+  const call = async (method: "GET" | "POST", path: string, body = "") => {
     const headers = { authorization: `Bearer ${ADMIN_TOKEN}` };
-    const sent = { headers: { ...headers, "content-type": "application/x-ndjson" }, body: lines ?? "" };
+    const type = path.includes("keys:import") ? "application/x-ndjson" : "application/json";
+    const sent = { headers: { ...headers, "content-type": type }, body };
     const response = await fetch(`http://${latchkey.operator}${path}`, {
       method,
       ...(method === "GET" ? { headers } : sent),
@@ -63,6 +65,14 @@ function linesOf(role: string): string {
   return Array.from({ length: LINES }, line).join("\n");
 }
 
+/** A megabyte of JSON with a policy. */
+function largePolicy(): string {
+  const route = (_: unknown, at: number) =>
+    `  - { path: /items/${at}/**, methods: [GET, POST], public: true }`;
+  const text = `routes:\n${Array.from({ length: ROUTES }, route).join("\n")}\n`;
+  return JSON.stringify({ text, replay: true });
+}
+
 describe("no turn of the deciding thread's event loop is long", () => {
   test("no turn is long while an operator imports, lists and reads on the embedded store", async () => {
     const { latchkey, during, call } = await startMeasured();
@@ -77,6 +87,7 @@ describe("no turn of the deciding thread's event loop is long", () => {
       ["GET", "/api/admin/audit?limit=500", undefined, { events: expect.any(Array) }],
       ["GET", "/api/admin/audit?limit=1&actor=unknown", undefined, { events: [] }],
       ["GET", "/api/admin/migration", undefined, { phase: "silent" }],
+      ["POST", "/api/admin/policy/check", largePolicy(), { ok: true, summary: { routes: ROUTES } }],
     ] as const;
     for (const [method, path, lines, answer] of steps) {
       const longest = await during(async () =>

@@ -1,4 +1,5 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
+import { callerName } from "../../core/keys/operator.ts";
 import { countOverrides } from "../../core/overrides/count-overrides.ts";
 import type { LimitList, Plan, Policy, Role } from "../../core/policy/policy.ts";
 import { operators } from "../http/access.ts";
@@ -8,15 +9,28 @@ import { endpoint } from "../http/endpoint.ts";
 import { sendProblem } from "../http/problem.ts";
 import { plansResponse, policyResponse, reloadResponse, rolesResponse } from "./policy-schemas.ts";
 
+/** What caused the load of a policy: the start, a changed file, a signal, or the call of an operator. */
+type LoadCause =
+  | { readonly kind: "start" | "file" | "signal" }
+  | { readonly kind: "call"; readonly actor: string };
+
 /** How the API shows and reloads the policy. */
 export interface PolicyPort {
   current(): Policy;
   source(): { readonly fileName: string; readonly text: string };
-  reload(): Promise<
+  loaded(): { readonly atMs: number; readonly cause: LoadCause };
+  /** Why the file is not the active policy. */
+  rejected(): { readonly atMs: number; readonly problems: readonly string[] } | undefined;
+  reload(
+    cause: LoadCause & { readonly kind: "call" },
+  ): Promise<
     | { readonly kind: "taken" | "unchanged" }
     | { readonly kind: "refused"; readonly problems: readonly string[] }
   >;
 }
+
+/** Problems of a rejected file that are listed. */
+const MAX_PROBLEMS = 100;
 
 /** Shows the active policy and reloads the file. */
 export function policyRoutes(ports: ApiPorts, policy: PolicyPort): readonly Endpoint[] {
@@ -39,9 +53,22 @@ function showRoute(ports: ApiPorts, policy: PolicyPort): Endpoint {
     handle: async (call) => {
       const { fileName, text } = policy.source();
       const { hash, mode } = policy.current();
-      return call.reply.send({ hash, file: fileName, mode, text });
+      return call.reply.send({ hash, file: fileName, mode, ...loadBody(policy), text });
     },
   });
+}
+
+function loadBody(policy: PolicyPort) {
+  const { atMs, cause } = policy.loaded();
+  const rejected = policy.rejected();
+  return {
+    loaded_at: new Date(atMs).toISOString(),
+    loaded_by: cause.kind,
+    loaded_by_actor: cause.kind === "call" ? cause.actor : null,
+    rejected: rejected
+      ? { at: new Date(rejected.atMs).toISOString(), problems: rejected.problems.slice(0, MAX_PROBLEMS) }
+      : null,
+  };
 }
 
 function rolesRoute(ports: ApiPorts, policy: PolicyPort): Endpoint {
@@ -127,7 +154,7 @@ function reloadRoute(ports: ApiPorts, policy: PolicyPort): Endpoint {
     response: { status: 200, description: "The policy file is active.", schema: reloadResponse },
     problems: ["policy_refused"],
     handle: async (call) => {
-      const reload = await policy.reload();
+      const reload = await policy.reload({ kind: "call", actor: callerName(call.caller.caller) });
       if (reload.kind !== "refused") {
         return call.reply.send({ result: reload.kind, hash: policy.current().hash });
       }

@@ -1,5 +1,9 @@
 import { z } from "zod";
 
+export const rejectedPolicy = z
+  .object({ at: z.iso.datetime(), problems: z.array(z.string()) })
+  .meta({ title: "RejectedPolicy" });
+
 export const policyResponse = z
   .object({
     hash: z.string().meta({ description: "The label of the metric `latchkey_policy_info`." }),
@@ -7,6 +11,17 @@ export const policyResponse = z
     mode: z
       .enum(["enforce", "shadow"])
       .meta({ description: "The mode for requests that cannot be parsed or that match no route." }),
+    loaded_at: z.iso.datetime(),
+    loaded_by: z
+      .enum(["start", "file", "signal", "call"])
+      .meta({ description: "The start, a changed file, SIGHUP, or the call of an operator." }),
+    loaded_by_actor: z
+      .string()
+      .nullable()
+      .meta({ description: "The operator of `call`, as in audit lines." }),
+    rejected: rejectedPolicy.nullable().meta({
+      description: "The file that was read last, if it has errors. The former policy stays active.",
+    }),
     text: z.string().meta({ description: "The text of the file as it was loaded." }),
   })
   .meta({ title: "Policy" });

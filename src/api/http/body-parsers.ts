@@ -20,9 +20,10 @@ export function addBodyParsers(server: FastifyInstance): void {
     [LINES_TYPE]: (text: string) => text,
   };
   for (const [type, parse] of Object.entries(parsers)) {
-    server.addContentTypeParser(type, { parseAs: "buffer" }, (_request, body, done) => {
+    server.addContentTypeParser(type, { parseAs: "buffer" }, (request, body, done) => {
       try {
-        done(null, parse(decodeBody(Buffer.from(body))));
+        const text = decodeBody(Buffer.from(body));
+        done(null, request.routeOptions.config.receivesText ? text : parse(text));
       } catch (error) {
         done(error instanceof Error ? error : new Error(String(error)));
       }

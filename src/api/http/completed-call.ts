@@ -8,6 +8,8 @@ declare module "fastify" {
   interface FastifyContextConfig {
     /** The path of the endpoint. */
     readonly path?: string;
+    /** Whether its handler parses the body. */
+    readonly receivesText?: true;
   }
   interface FastifyRequest {
     /** The caller, as far as it has been authenticated. */

@@ -21,6 +21,8 @@ export interface Endpoint {
   readonly bodyType?: "application/x-www-form-urlencoded" | "application/x-ndjson";
   /** Set if the body may contain something longer than a Latchkey key, such as a token of another issuer. */
   readonly maxBodyBytes?: number;
+  /** Whether the handler gets the text of the body, because parsing a large one would delay Checks. */
+  readonly receivesText?: true;
   readonly query?: z.ZodType;
   /** Whether the call accepts an `Idempotency-Key`. */
   readonly idempotent?: true;
@@ -52,12 +54,17 @@ export interface Call<Body, Query, Identity = unknown> {
   param(name: string): string;
 }
 
-type Described = Omit<Endpoint, "admit" | "run" | "body" | "query" | "security" | "writes" | "problems">;
+type Described = Omit<
+  Endpoint,
+  "admit" | "run" | "body" | "receivesText" | "query" | "security" | "writes" | "problems"
+>;
 
 interface Definition<Body, Query, Identity> extends Described {
   readonly access: Access<Identity>;
   readonly writes: boolean;
   readonly body?: z.ZodType<Body>;
+  /** The schema of a JSON body that the handler parses itself. `body` is then the schema of its text. */
+  readonly bodyAsText?: z.ZodType;
   readonly query?: z.ZodType<Query>;
   /** The problems of the handler. Those of access, body, query and store are added. */
   readonly problems?: readonly ProblemName[];
@@ -98,13 +105,14 @@ export function openEndpoint({ access, handle, problems = [], ...described }: Op
 export function endpoint<Identity, Body = undefined, Query = undefined>(
   definition: Definition<Body, Query, Identity>,
 ): Endpoint {
-  const { access, handle, body, query, ...described } = definition;
+  const { access, handle, body, bodyAsText, query, ...described } = definition;
   const admitted = new WeakMap<FastifyRequest, { readonly caller: Identity }>();
   return {
     ...described,
     security: access.security,
     problems: problemsOf(definition),
-    ...(body && { body }),
+    ...(body && { body: bodyAsText ?? body }),
+    ...(bodyAsText && { receivesText: true }),
     ...(query && { query }),
     async admit(request, reply) {
       const admission = await access.admit(request, reply, definition.writes);
@@ -156,7 +164,8 @@ type PartResult<T> =
   | { readonly ok: true; readonly value: T | undefined }
   | { readonly ok: false; readonly errors: readonly FieldProblem[] };
 
-function parsePart<T>(schema: z.ZodType<T> | undefined, value: unknown, root: string): PartResult<T> {
+/** Validates a part of a request. Errors point into it from `root`. */
+export function parsePart<T>(schema: z.ZodType<T> | undefined, value: unknown, root: string): PartResult<T> {
   if (schema === undefined) return { ok: true, value: undefined };
   const parsed = schema.safeParse(value ?? {});
   if (parsed.success) return { ok: true, value: parsed.data };

@@ -69,6 +69,10 @@ const API_PROBLEMS = {
     status: 503,
     title: "Clients of this listener leave too many responses unread. Try again later.",
   },
+  policy_check_busy: {
+    status: 503,
+    title: "This instance is checking other policies. Try again after the time in Retry-After.",
+  },
   registry_frozen: {
     status: 503,
     title:

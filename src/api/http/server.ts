@@ -119,7 +119,7 @@ function addRoute(server: FastifyInstance, endpoint: Endpoint): void {
   server.route({
     method: endpoint.method,
     url,
-    config: { path: endpoint.path },
+    config: { path: endpoint.path, ...(endpoint.receivesText && { receivesText: true }) },
     bodyLimit: bodyLimitOf(endpoint),
     // Runs before the body is read and before its media type is checked.
     async onRequest(request, reply) {

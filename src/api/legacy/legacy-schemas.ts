@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { PHASES } from "../../core/legacy/migration.ts";
+import { ISSUED_KEYS } from "../../core/legacy/phase-effect.ts";
 import { flag, wholeNumber } from "../http/query-values.ts";
 import { keyName, roleName, timestamp } from "../keys/schemas.ts";
 
@@ -41,6 +42,28 @@ export const roleUse = z
   })
   .meta({ description: "The V1 keys of one role." });
 
+export const phaseEffect = z
+  .object({
+    phase,
+    valid: z.int().meta({ description: "V1 keys that are valid until something else ends them." }),
+    ending: z
+      .int()
+      .meta({ description: "Exchanged V1 keys, which end at `ends_from` or after their own overlap." }),
+    ends_from: timestamp.nullable(),
+    denied: z.int().meta({ description: "V1 keys that are denied at once: those that were not exchanged." }),
+    denied_used_last_day: z.int(),
+    denied_used_last_week: z.int(),
+    denied_used_last_month: z.int(),
+    announces: z
+      .boolean()
+      .meta({ description: "Whether responses to V1 keys announce V2 keys, or the end." }),
+    issues: z.enum(ISSUED_KEYS).meta({
+      description:
+        "What a registration of a V1 key issues. `negotiated`: a V2 key to a client that sends `Accept-Key-Version: 2`.",
+    }),
+  })
+  .meta({ description: "What a phase would do to the V1 keys that exist now." });
+
 export const migrationResponse = z
   .object({
     phase,
@@ -54,6 +77,7 @@ export const migrationResponse = z
         "Seconds for which an exchanged V1 key stays valid, from the start of `deprecated` or from its exchange, whichever is later.",
     }),
     roles: z.array(roleUse),
+    effects: z.array(phaseEffect).meta({ description: "Each phase in order, as if it began now." }),
   })
   .meta({ title: "MigrationStatus" });
 

@@ -1,6 +1,8 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
 import type { ImportReport } from "../../core/legacy/legacy-import.ts";
 import { setPhase } from "../../core/legacy/migration-switch.ts";
+import type { PhaseEffect } from "../../core/legacy/phase-effect.ts";
+import { phaseEffects } from "../../core/legacy/phase-effect.ts";
 import type { LegacyUse } from "../../core/legacy/ports.ts";
 import { operators } from "../http/access.ts";
 import type { ApiPorts } from "../http/calls.ts";
@@ -70,6 +72,17 @@ async function statusBody({ registry, policy, nowMs }: ApiPorts) {
     roles: uses
       .filter(({ keys }) => keys > 0)
       .map(({ role, unmigrated, ...all }) => ({ role, ...useBody(all), unmigrated: useBody(unmigrated) })),
+    effects: phaseEffects(uses, state, migration, now).map(effectBody),
+  };
+}
+
+function effectBody({ endsFrom, deniedUsed: [day = 0, week = 0, month = 0], ...effect }: PhaseEffect) {
+  return {
+    ...effect,
+    ends_from: endsFrom === undefined ? null : formatTime(endsFrom),
+    denied_used_last_day: day,
+    denied_used_last_week: week,
+    denied_used_last_month: month,
   };
 }
 

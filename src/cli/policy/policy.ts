@@ -6,13 +6,14 @@ import type { Policy } from "../../core/policy/policy.ts";
 import type { CaseFileResult } from "../../policy/cases.ts";
 import { parseCases } from "../../policy/cases.ts";
 import { parsePolicy } from "../../policy/file.ts";
+import type { CaseResult } from "../../server/policy-trial/case-runner.ts";
 import { EXIT } from "../exit-codes.ts";
 import type { Io } from "../io.ts";
 import { withClient } from "../with-client.ts";
-import type { CaseResult } from "./case-runner.ts";
 import type { LackingPlan } from "./live-plans.ts";
 import { lackingPlans } from "./live-plans.ts";
 import { addReplayCommand } from "./replay.ts";
+import { addTryCommand } from "./try.ts";
 
 /** `latchkey policy …`: works on files and needs no instance. */
 export function addPolicyCommand(program: Command, io: Io, finish: (exitCode: number) => void): void {
@@ -39,6 +40,7 @@ export function addPolicyCommand(program: Command, io: Io, finish: (exitCode: nu
       finish(await importFile(io, file, json)),
     );
   addReplayCommand(policy, io, (file) => readPolicy(io, file), finish);
+  addTryCommand(policy, io, (file) => readText(io, file), finish);
 }
 
 function summary(policy: Policy): string {
@@ -106,7 +108,7 @@ async function testPolicy(io: Io, file: string, caseFile: string, json: true | u
     io.printError(cases.problems.join("\n"));
     return EXIT.failed;
   }
-  const { runCases } = await import("./case-runner.ts");
+  const { runCases } = await import("../../server/policy-trial/case-runner.ts");
   const results = await runCases(cases.file, policy);
   const failed = results.filter(({ problems }) => problems.length > 0);
   for (const result of failed)

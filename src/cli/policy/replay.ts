@@ -1,17 +1,19 @@
 import { accessSync, constants, statSync } from "node:fs";
 import type { Command } from "commander";
-import { AUDIT_MARK } from "../../audit/chain.ts";
 import type { FileLine } from "../../audit/lines.ts";
+import { readPastLine } from "../../audit/past-line.ts";
 import type { Replay } from "../../audit/replay.ts";
-import { createReplay, readPastRequest } from "../../audit/replay.ts";
+import { createReplay } from "../../audit/replay.ts";
+import type { Report } from "../../audit/replay-report.ts";
+import { countInvalidLine, countRequest, emptyReport } from "../../audit/replay-report.ts";
 import { errorMessage } from "../../core/error-message.ts";
 import type { Policy } from "../../core/policy/policy.ts";
 import { EXIT } from "../exit-codes.ts";
 import { fileLines } from "../file-lines.ts";
 import type { Io } from "../io.ts";
 import { progressBar } from "../progress.ts";
-import type { Report } from "./replay-report.ts";
-import { countInvalidLine, countRequest, emptyReport, formatReport, reportAsJson } from "./replay-report.ts";
+import type { Place } from "./replay-report.ts";
+import { formatReport, reportAsJson } from "./replay-report.ts";
 
 interface ReplayOptions {
   readonly policy: string;
@@ -55,9 +57,9 @@ function isReadable(file: string): boolean {
 }
 
 /** Returns undefined after printing that a file cannot be read completely. */
-async function replay(io: Io, files: readonly string[], policy: Policy): Promise<Report | undefined> {
+async function replay(io: Io, files: readonly string[], policy: Policy): Promise<Report<Place> | undefined> {
   const decide = createReplay(policy);
-  const report = emptyReport();
+  const report = emptyReport<Place>();
   const sizes = files.map((file) => statSync(file).size);
   const bar = progressBar(
     io,
@@ -82,33 +84,16 @@ async function replay(io: Io, files: readonly string[], policy: Policy): Promise
   return report;
 }
 
-async function replayLine(report: Report, decide: Replay, line: FileLine, file: string): Promise<void> {
+async function replayLine(
+  report: Report<Place>,
+  decide: Replay,
+  line: FileLine,
+  file: string,
+): Promise<void> {
   const place = { file, line: line.number };
   report.lines++;
-  const parsed = parseLine(line);
-  const past = parsed.kind === "request" ? readPastRequest(parsed.fields) : undefined;
-  if (past !== undefined) countRequest(report, past, await decide(past), place);
-  else if (parsed.kind === "gap") report.missing += parsed.lines;
-  else if (parsed.kind !== "other") countInvalidLine(report, place);
-}
-
-type ParsedLine =
-  | { readonly kind: "request"; readonly fields: object }
-  | { readonly kind: "gap"; readonly lines: number }
-  /** A line about something else, or a line that is not JSON. */
-  | { readonly kind: "other" | "invalid" };
-
-function parseLine({ text }: FileLine): ParsedLine {
-  if (text === undefined) return { kind: "invalid" };
-  if (text.trim() === "") return { kind: "other" };
-  try {
-    const fields: unknown = JSON.parse(text);
-    if (typeof fields !== "object" || fields === null || Array.isArray(fields)) return { kind: "invalid" };
-    const { audit, kind, lines } = { audit: undefined, kind: undefined, lines: 0, ...fields };
-    if (audit !== AUDIT_MARK) return { kind: "other" };
-    if (kind === "gap") return { kind, lines: Number(lines) || 0 };
-    return kind === "request" ? { kind, fields } : { kind: "other" };
-  } catch {
-    return { kind: "invalid" };
-  }
+  const past = readPastLine(line.text);
+  if (past.kind === "request") countRequest(report, past.request, await decide(past.request), place);
+  else if (past.kind === "gap") report.missing += past.lines;
+  else if (past.kind === "invalid") countInvalidLine(report, place);
 }

@@ -1,4 +1,5 @@
 import { shareRendering } from "../../api/http/shared-rendering.ts";
+import { describeSettings } from "../../config/described-settings.ts";
 import type { ConfigResult } from "../../config/load.ts";
 import { readConfig } from "../../config/load.ts";
 import { secretTexts } from "../../config/reused-secrets.ts";
@@ -66,7 +67,8 @@ async function serveWith(io: Io, hangUps: HangUps, options: ServeOptions): Promi
   // Node writes its own warnings to stderr, whose reader may be gone.
   process.stderr.on("error", () => undefined);
   const files = { settings, policy: policy.policy, signingKeys: signing.keys };
-  const instance = { ...files, version: VERSION, log, output, hangUps, ...options };
+  const describedSettings = describeSettings(io.environment, settings);
+  const instance = { ...files, describedSettings, version: VERSION, log, output, hangUps, ...options };
   try {
     if (worker > 0) return await runWorker(instance, worker);
     return await (settings.WORKERS > 1
@@ -147,8 +149,8 @@ async function run(
 
 function reloadOnHangUp({ hangUps, policy, signingKeys }: Instance): void {
   hangUps.onHangUp(() => {
-    void policy.reload();
-    void signingKeys?.reload();
+    void policy.reload({ kind: "signal" });
+    void signingKeys?.reload({ kind: "signal" });
   });
 }
 

@@ -12,6 +12,7 @@ const MEANINGS = {
   "keys:write": "Register, change, rotate and revoke keys.",
   "limits:write": "Set plans and overrides.",
   "audit:read": "Read the audit log.",
+  "system:read": "See the settings and the signing keys, and check policies.",
   "system:write": "Reload the policy, and set the migration phase.",
 } as const;
 

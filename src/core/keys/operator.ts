@@ -10,13 +10,20 @@ export type Caller =
   /** The holder of a valid key. Its scopes determine what it can do. */
   | { readonly kind: "key"; readonly id: string; readonly role: Role; readonly scopes: readonly string[] };
 
-export type OperatorScope = "keys:read" | "keys:write" | "limits:write" | "audit:read" | "system:write";
+export type OperatorScope =
+  | "keys:read"
+  | "keys:write"
+  | "limits:write"
+  | "audit:read"
+  | "system:read"
+  | "system:write";
 
 export const OPERATOR_SCOPES: readonly OperatorScope[] = [
   "keys:read",
   "keys:write",
   "limits:write",
   "audit:read",
+  "system:read",
   "system:write",
 ];
 

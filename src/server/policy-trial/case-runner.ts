@@ -19,7 +19,7 @@ import { createVerifier } from "../../jwt/verifier.ts";
 import { createBucketStore } from "../../memory/bucket-store.ts";
 import { createQuotaStore } from "../../memory/quota-store.ts";
 import type { CaseFile, CaseKey, DecisionCase } from "../../policy/cases.ts";
-import { createEmbeddedLimits } from "../../server/embedded-limits.ts";
+import { createEmbeddedLimits } from "../embedded-limits.ts";
 
 /** The fixed time of all cases (NumericDate). */
 const NOW_SECONDS = 1_800_000_000;

@@ -10,12 +10,13 @@ import {
   randomNonce,
   randomPKCECodeVerifier,
   randomState,
+  WWWAuthenticateChallengeError,
 } from "openid-client";
 import { errorMessage } from "../core/error-message.ts";
 import type { IdentityProvider, PendingSignIn, SignInFailure } from "../core/sign-in/ports.ts";
 import { withTimeout } from "../core/timeout.ts";
 import type { ProviderOptions } from "./provider-configuration.ts";
-import { createProviderConfiguration } from "./provider-configuration.ts";
+import { createProviderConfiguration, UndiscoveredProvider } from "./provider-configuration.ts";
 
 /** The longest time that a person waits for the provider. */
 const WAIT_MS = 15_000;
@@ -91,7 +92,8 @@ function failed(
 ): { readonly ok: false; readonly failure: SignInFailure } {
   const failure = failureOf(error);
   // Anybody can send a wrong callback. Only what the provider itself did says that it does not work.
-  if (failure === "provider_unavailable") onResult(describe(error));
+  if (failure === "provider_unavailable" && !(error instanceof UndiscoveredProvider))
+    onResult(describe(error));
   return { ok: false, failure };
 }
 
@@ -114,6 +116,16 @@ function failureOf(error: unknown): SignInFailure {
 function describe(error: unknown): Error {
   if (error instanceof ResponseBodyError)
     return new Error(`the provider responds ${error.status} with "${error.error.slice(0, 64)}"`);
-  const code = error instanceof ClientError && error.code !== undefined ? ` (${error.code})` : "";
-  return new Error(`${errorMessage(error)}${code}`);
+  if (error instanceof WWWAuthenticateChallengeError)
+    return new Error(
+      `the provider responds ${error.status}: it does not accept OIDC_CLIENT_ID with its secret`,
+    );
+  if (error instanceof ClientError && error.code !== undefined)
+    return new Error(`${error.message} (${error.code})`);
+  return new Error(errorMessage(rootOf(error)));
+}
+
+/** A failed fetch says why in its cause. */
+function rootOf(error: unknown): unknown {
+  return error instanceof Error && error.cause instanceof Error ? rootOf(error.cause) : error;
 }

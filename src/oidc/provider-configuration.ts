@@ -26,8 +26,13 @@ export interface ProviderOptions {
   /** Absent: a public client, which PKCE alone protects. */
   readonly clientSecret?: string;
   readonly monotonicMs: () => number;
-  /** Called after each attempt to load the metadata. */
+  /** Called after each attempt to load the metadata, with undefined if it succeeded. */
   readonly onDiscovery: (error: unknown) => void;
+}
+
+/** The metadata could not be loaded. `onDiscovery` has been called with the reason. */
+export class UndiscoveredProvider extends Error {
+  override readonly name = "UndiscoveredProvider";
 }
 
 /** The provider's metadata, loaded on first use. Rejects if it was never loaded and cannot be loaded now. */
@@ -36,16 +41,15 @@ export function createProviderConfiguration(options: ProviderOptions): () => Pro
   let known: Configuration | undefined;
   let [loadedMs, triedMs] = [Number.NEGATIVE_INFINITY, Number.NEGATIVE_INFINITY];
   let inFlight: Promise<void> | undefined;
-  let lastError: unknown;
   const load = async () => {
     try {
       known = await discover(options);
-      [loadedMs, lastError] = [monotonicMs(), undefined];
+      loadedMs = monotonicMs();
+      onDiscovery(undefined);
     } catch (error) {
-      lastError = error;
+      onDiscovery(error);
     } finally {
       inFlight = undefined;
-      onDiscovery(lastError);
     }
   };
   return async () => {
@@ -55,7 +59,7 @@ export function createProviderConfiguration(options: ProviderOptions): () => Pro
       inFlight = load();
     }
     if (known === undefined) await inFlight;
-    if (known === undefined) throw lastError ?? new Error("the metadata was not loaded");
+    if (known === undefined) throw new UndiscoveredProvider("the metadata was not loaded");
     return known;
   };
 }

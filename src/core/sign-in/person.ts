@@ -31,7 +31,7 @@ export function personOf(claims: unknown): Person | undefined {
 /** The person in audit lines: the subject, which is unique, and the name. `/` occurs in neither. */
 export function personId({ subject, name }: Person): string {
   const escaped = escapeId(name);
-  return escaped === undefined || escaped === subject ? subject : `${subject}/${escaped}`;
+  return escaped === undefined || name === subject ? subject : `${subject}/${escaped}`;
 }
 
 const EMAIL: ClaimPath = [["email"]];

@@ -1,6 +1,7 @@
 import { spawnSync } from "node:child_process";
-import { cpSync, rmSync } from "node:fs";
+import { cpSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
+import { bundleConsole } from "../src/api/console/bundle.ts";
 
 /** Files that the program reads at run time and that the compiler does not copy. */
 const READ_AT_RUN_TIME = /\.(?:lua|html|css|js|svg)$/;
@@ -16,7 +17,11 @@ if (error !== undefined) console.error(`tsc: ${error.message}`);
 if (status === 0) {
   cpSync(folder("src"), folder("dist"), {
     recursive: true,
-    filter: (path) => !/\.[a-z]+$/.test(path) || READ_AT_RUN_TIME.test(path),
+    // The sources of the console are bundled instead.
+    filter: (path) =>
+      path !== folder("src/console") && (!/\.[a-z]+$/.test(path) || READ_AT_RUN_TIME.test(path)),
   });
+  mkdirSync(folder("dist/console"));
+  for (const { name, bytes } of await bundleConsole()) writeFileSync(folder(`dist/console/${name}`), bytes);
 }
 process.exitCode = status === 0 ? 0 : 1;

@@ -21,6 +21,12 @@ import {
 } from "../src/api/admin/policy-schemas.ts";
 import { statusResponse } from "../src/api/admin/status-route.ts";
 import { usageReportQuery, usageReportResponse } from "../src/api/admin/usage-schemas.ts";
+import {
+  linkResponse,
+  openedSessionResponse,
+  sessionResponse,
+  signInBody,
+} from "../src/api/console/session-schemas.ts";
 import { jwkSetResponse } from "../src/api/keys/jwks-route.ts";
 import { confirmation, introspection, issuedKey, registerBody, validKey } from "../src/api/keys/schemas.ts";
 import { holderLimitsResponse, usageQuery, usageResponse } from "../src/api/keys/usage-schemas.ts";
@@ -54,6 +60,7 @@ const REQUESTS: Readonly<Record<string, z.ZodType>> = {
   AuditQuery: auditQuery,
   UsageQuery: usageQuery,
   UsageFilter: usageReportQuery,
+  SignIn: signInBody,
 };
 /** The bodies that the API returns, and their named parts. */
 const RESPONSES: Readonly<Record<string, z.ZodType>> = {
@@ -77,6 +84,9 @@ const RESPONSES: Readonly<Record<string, z.ZodType>> = {
   ImportReport: importResponse,
   AuditEvents: auditResponse,
   Status: statusResponse,
+  ConsoleSession: sessionResponse,
+  OpenedConsoleSession: openedSessionResponse,
+  ConsoleLink: linkResponse,
   HolderLimits: holderLimitsResponse,
   Usage: usageResponse,
   UsageReport: usageReportResponse,

@@ -25,6 +25,7 @@ const longEnvironment = {
 const checked = [
   runStep("lint", "biome", ["ci", "--error-on-warnings", "."]),
   runStep("types", "tsc", ["--noEmit"]),
+  runStep("types of the console", "tsc", ["--noEmit", "--project", "src/console"]),
 ].every(Boolean);
 const tested = runVitest(projects, long ? longEnvironment : process.env);
 console.log(`\n${closingLine(tested)}`);

@@ -4,6 +4,8 @@ import type {
   AppliedOverride,
   AuditEvents,
   AuditQuery,
+  ConsoleLink,
+  ConsoleSession,
   CutOff,
   FreezeStatus,
   HolderLimits,
@@ -20,12 +22,14 @@ import type {
   LimitOverride,
   Limits,
   MigrationStatus,
+  OpenedConsoleSession,
   Phase,
   Plans,
   PolicyInForce,
   Registration,
   Reload,
   Roles,
+  SignIn,
   Status,
   Usage,
   UsageFilter,
@@ -41,6 +45,8 @@ export interface ClientOptions {
   readonly token?: string;
   /** Timeout of one call in milliseconds; 10,000 by default. */
   readonly timeoutMs?: number;
+  /** Further headers of each call without a token, such as the proof of a console's session. */
+  readonly headers?: () => Readonly<Record<string, string>>;
 }
 
 /** Makes a call that issues a key safe to repeat: the same `Idempotency-Key` returns the same key. */
@@ -90,6 +96,7 @@ export function createClient(options: ClientOptions) {
     jwks: () => json<JwkSet>({ method: "GET", path: "/.well-known/jwks.json" }),
     keys: keyCalls(transport),
     usage: usageCalls(transport),
+    console: consoleCalls(transport),
     ...operatorCalls(transport),
   };
 }
@@ -134,6 +141,20 @@ function keyCalls({ call, json }: Transport) {
       json<ImportReport>({ method: "POST", path: "/api/admin/keys:import", query: options, lines }),
     revokeOwner: (owner: string) =>
       call({ method: "DELETE", path: `/api/admin/owners/${pathSegment(owner)}` }),
+  };
+}
+
+/** The sessions of the console, for its pages, and the link that opens one. */
+function consoleCalls({ call, json }: Transport) {
+  const path = "/api/console/session";
+  return {
+    signIn: (by: SignIn) => json<OpenedConsoleSession>({ method: "POST", path, body: by }),
+    session: () => json<ConsoleSession>({ method: "GET", path }),
+    /** Moves the end of an idle session. */
+    renew: () => json<ConsoleSession>({ method: "PUT", path }),
+    signOut: () => call({ method: "DELETE", path }),
+    /** Creates a link that signs in once with the client's own token. */
+    link: () => json<ConsoleLink>({ method: "POST", path: "/api/console/links" }),
   };
 }
 

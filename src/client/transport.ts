@@ -4,6 +4,8 @@ export interface TransportOptions {
   readonly url: string;
   readonly token?: string;
   readonly timeoutMs?: number;
+  /** Further headers of each call without a token of its own. */
+  readonly headers?: () => Readonly<Record<string, string>>;
 }
 
 export interface Request {
@@ -104,6 +106,7 @@ function headersOf(options: TransportOptions, request: Request): Record<string, 
     if (problem !== undefined) throw new TypeError(`the ${name} ${problem}`);
   }
   return {
+    ...(token === undefined && options.headers?.()),
     accept: "application/json",
     ...(request.lines !== undefined && { "content-type": "application/x-ndjson" }),
     ...(request.body && { "content-type": "application/json" }),

@@ -428,6 +428,15 @@ const LOG_SETTINGS = {
   },
 } as const satisfies Record<string, Setting>;
 
+const CONSOLE_SETTINGS = {
+  CONSOLE: {
+    meaning:
+      "Whether the operator listener serves the console at `/console`: `on` or `off`. With `off`, sessions of the console are not accepted either.",
+    default: "on",
+    schema: z.enum(["on", "off"]),
+  },
+} as const satisfies Record<string, Setting>;
+
 const SIGN_IN_SETTINGS = {
   HOLDER_PAGE: {
     meaning: "Whether the HTTP listener serves the page for holders of keys at `/keys`: `on` or `off`.",
@@ -496,6 +505,7 @@ export const SETTING_GROUPS = {
   Policy: POLICY_SETTINGS,
   Audit: AUDIT_SETTINGS,
   Usage: USAGE_SETTINGS,
+  Console: CONSOLE_SETTINGS,
   "Sign-in": SIGN_IN_SETTINGS,
   "Logs and traces": LOG_SETTINGS,
   Process: PROCESS_SETTINGS,
@@ -515,6 +525,7 @@ export const SETTINGS = {
   ...POLICY_SETTINGS,
   ...AUDIT_SETTINGS,
   ...USAGE_SETTINGS,
+  ...CONSOLE_SETTINGS,
   ...SIGN_IN_SETTINGS,
   ...LOG_SETTINGS,
   ...PROCESS_SETTINGS,

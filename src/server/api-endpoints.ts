@@ -8,6 +8,13 @@ import { policyRoutes } from "../api/admin/policy-routes.ts";
 import type { StatusBody } from "../api/admin/status-route.ts";
 import { statusRoute } from "../api/admin/status-route.ts";
 import { usageReportRoute } from "../api/admin/usage-route.ts";
+import { createAssets } from "../api/console/assets.ts";
+import { createLinks } from "../api/console/links.ts";
+import { bundledPageRoutes } from "../api/console/page-routes.ts";
+import { createSeal } from "../api/console/seal.ts";
+import type { ConsolePorts } from "../api/console/session-access.ts";
+import { sessionRoutes } from "../api/console/session-routes.ts";
+import { createSessions } from "../api/console/sessions.ts";
 import { browserRoutes } from "../api/docs/browser-routes.ts";
 import { pageRoutes } from "../api/docs/page-routes.ts";
 import type { ApiPorts } from "../api/http/calls.ts";
@@ -19,6 +26,7 @@ import type { UsagePorts } from "../api/keys/usage-body.ts";
 import { usageRoutes } from "../api/keys/usage-routes.ts";
 import { legacyRoutes } from "../api/legacy/legacy-routes.ts";
 import { migrationRoutes } from "../api/legacy/migration-routes.ts";
+import type { Settings } from "../config/settings.ts";
 import type { Explain } from "../core/decision/explain.ts";
 import type { KeyVerifier } from "../core/decision/ports.ts";
 import type { Registry } from "../core/keys/registry.ts";
@@ -40,6 +48,8 @@ export interface ApiDeps {
   readonly registry: Registry;
   readonly verifier: KeyVerifier;
   readonly adminTokens: readonly string[];
+  /** Seal the sessions of the console. The current one comes first. */
+  readonly sessionSecrets: readonly [string, ...string[]];
   readonly explain: Explain;
   readonly readStatus: () => Promise<StatusBody>;
   readonly stores: Pick<Stores, "fleet" | "audit" | "bucketAdmin" | "quotaAdmin" | "usage">;
@@ -52,34 +62,63 @@ export type ApiEndpoints = Readonly<Record<"open" | "all", readonly Endpoint[]>>
 
 export function apiEndpoints(runtime: Pick<Runtime, "settings" | "metrics">, deps: ApiDeps): ApiEndpoints {
   const ports = apiPorts(runtime, deps);
-  const usage = usagePorts(runtime, deps);
+  const forConsole = runtime.settings.CONSOLE === "on" ? consolePorts(ports, deps) : undefined;
+  const open = openRoutes(ports, runtime, deps);
+  const all = operatorListenerRoutes(forConsole ?? ports, runtime, deps);
+  const described = forConsole === undefined ? all : [...all, ...sessionRoutes(forConsole)];
+  const pages = forConsole === undefined ? [] : consolePage(runtime.settings);
+  return {
+    open: [...open, ...browserRoutes(), ...pageRoutes(open, deps.version)],
+    all: [...described, ...pages, ...browserRoutes(), ...pageRoutes(described, deps.version)],
+  };
+}
+
+function consolePorts(ports: ApiPorts, { sessionSecrets, registry }: ApiDeps): ConsolePorts {
+  const seal = createSeal(sessionSecrets);
+  const { nowMs } = ports;
+  return {
+    ...ports,
+    sessions: createSessions({ seal, view: registry.view, nowMs }),
+    links: createLinks({ seal, nowMs }),
+  };
+}
+
+function consolePage({ ENVIRONMENT }: Pick<Settings, "ENVIRONMENT">): readonly Endpoint[] {
+  const assets = createAssets({ development: ENVIRONMENT === "development" });
+  return bundledPageRoutes({ path: "/console", entry: "main", title: "Latchkey console" }, assets);
+}
+
+/** The calls of keys, which each listener serves. */
+function openRoutes(ports: ApiPorts, runtime: Pick<Runtime, "settings">, deps: ApiDeps): readonly Endpoint[] {
   const { settings } = runtime;
   const names = { issuer: settings.JWT_ISSUER, audience: settings.JWT_AUDIENCE };
-  const publicJwks = () => deps.signingKeys.ring().publicJwks;
-  const open = [
+  return [
     ...keyRoutes(ports),
-    ...usageRoutes(ports, usage, deps.stores),
+    ...usageRoutes(ports, usagePorts(runtime, deps), deps.stores),
     ...legacyRoutes(ports),
     introspectRoute(ports, names),
-    jwksRoute(publicJwks),
+    jwksRoute(() => deps.signingKeys.ring().publicJwks),
   ];
-  const all = [
-    ...open,
+}
+
+function operatorListenerRoutes(
+  ports: ApiPorts,
+  runtime: Pick<Runtime, "settings">,
+  deps: ApiDeps,
+): readonly Endpoint[] {
+  return [
+    ...openRoutes(ports, runtime, deps),
     ...operatorRoutes(ports),
     ...limitRoutes(ports, deps.stores),
     ...overrideRoutes(ports),
     ...policyRoutes(ports, deps.policy),
     ...migrationRoutes(ports),
     ...freezeRoutes(ports),
-    usageReportRoute(ports, usage),
+    usageReportRoute(ports, usagePorts(runtime, deps)),
     auditRoute(ports, deps.stores.audit),
     statusRoute(ports, deps.readStatus),
     explainRoute(ports, deps.explain),
   ];
-  return {
-    open: [...open, ...browserRoutes(), ...pageRoutes(open, deps.version)],
-    all: [...all, ...browserRoutes(), ...pageRoutes(all, deps.version)],
-  };
 }
 
 function usagePorts(

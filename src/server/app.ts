@@ -113,6 +113,7 @@ async function openServices(runtime: Runtime, deps: ServiceDeps): Promise<Addres
     registry,
     verifier,
     adminTokens,
+    sessionSecrets: keyHashSecrets,
     stores,
     metering,
     checks: createChecks(runtime, { ports, stores, background, metering, audit, tracing }),

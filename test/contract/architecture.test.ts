@@ -13,6 +13,7 @@ const MODULES: Readonly<Record<string, readonly string[]>> = {
   ...Object.fromEntries(ADAPTERS.map((adapter) => [adapter, ["core", "config"]])),
   browser: [],
   client: [],
+  console: ["client"],
   core: [],
   config: ["core"],
   http1: ["core", "config"],
@@ -33,13 +34,16 @@ const PACKAGES: Readonly<Record<string, string>> = {
   "@grpc/grpc-js": "grpc",
   "@opentelemetry": "telemetry",
   commander: "cli",
+  esbuild: "api",
   fastify: "api",
   ioredis: "redis",
   jose: "jwt",
   "node:cluster": "workers",
   "node:sqlite": "sqlite",
   pino: "telemetry",
+  preact: "console",
   "prom-client": "telemetry",
+  uplot: "console",
 };
 
 /** Of a module with one public file: that file. */
@@ -58,7 +62,7 @@ const STATEMENT =
 
 const sources = readdirSync(join(ROOT, "src"), { recursive: true, encoding: "utf8" })
   .map((name) => `src/${name}`)
-  .filter((name) => name.endsWith(".ts") && !name.endsWith(".test.ts"));
+  .filter((name) => /\.tsx?$/.test(name) && !/\.(?:test|d)\.ts$/.test(name));
 
 const imports: readonly Import[] = sources.flatMap((from) => {
   const text = readFileSync(join(ROOT, from), "utf8");
@@ -81,6 +85,7 @@ function problemOf({ from, to }: Import): string | undefined {
     return entry === undefined || entry === to ? undefined : `other modules import ${entry} only`;
   }
   if (/^(?:test|scripts|bench)\//.test(to)) return "src imports nothing outside src";
+  if (module === "console" && to.startsWith("node:")) return "a browser has no node: module";
   if (module === "core") return "core imports no package and no node: module";
   const owner = Object.entries(PACKAGES).find(([name]) => to === name || to.startsWith(`${name}/`))?.[1];
   return owner === undefined || owner === module ? undefined : `only ${owner} imports ${to}`;

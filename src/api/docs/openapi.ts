@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { SECURE_COOKIE } from "../console/session-cookie.ts";
 import type { Endpoint } from "../http/endpoint.ts";
 import { PROBLEMS, problemSchema } from "../http/problem.ts";
 
@@ -30,6 +31,13 @@ export function openApiDocument(endpoints: readonly Endpoint[], version: string)
           type: "http",
           scheme: "bearer",
           description: "`ADMIN_TOKEN`, or a key with operator scopes.",
+        },
+        session: {
+          type: "apiKey",
+          in: "cookie",
+          name: SECURE_COOKIE,
+          description:
+            "A session of the console, with its proof in `X-Latchkey-Console`. Every operator call accepts it instead of a credential.",
         },
       },
     },
@@ -81,6 +89,7 @@ function securityOf({ security }: Endpoint): { readonly security?: Json } {
       return { security: [{}, { operator: [] }] };
     case "key":
     case "operator":
+    case "session":
       return { security: [{ [security]: [] }] };
   }
 }

@@ -67,6 +67,7 @@ const CALLERS: Readonly<Record<Endpoint["security"], string>> = {
   none: "Requires no credential in a header.",
   key: "Requires a valid key.",
   operator: "Requires the credential of an operator.",
+  session: "Requires a session of the console.",
   optional: "A self-service role requires no credential; other roles require an operator.",
 };
 

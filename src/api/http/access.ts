@@ -14,7 +14,7 @@ import { admitOpen, denyUnauthenticated } from "./unauthenticated-calls.ts";
 /** Who may make a call. It is decided before the body is read, so a denied caller learns nothing about its body. */
 export interface Access<Identity> {
   readonly kind: "charged";
-  readonly security: "none" | "key" | "operator" | "optional";
+  readonly security: "none" | "key" | "operator" | "optional" | "session";
   /** The problems of a denial. */
   readonly problems: readonly ProblemName[];
   /**
@@ -52,12 +52,22 @@ export const KEY_PROBLEMS = [
   "too_many_calls",
 ] as const satisfies readonly ProblemName[];
 
+/** The further reasons for which a call of a console page is denied. */
+export const SESSION_PROBLEMS = [
+  "session_ended",
+  "cross_site_call",
+] as const satisfies readonly ProblemName[];
+
 /** Admits operators that have the scope. */
 export function operators(ports: ApiPorts, scope: OperatorScope): Access<CallOrigin> {
   return {
     kind: "charged",
     security: "operator",
-    problems: ["operator_required", "operator_scope_missing", "credential_ambiguous", ...KEY_PROBLEMS],
+    problems: [
+      ...(["operator_required", "operator_scope_missing", "credential_ambiguous"] as const),
+      ...KEY_PROBLEMS,
+      ...SESSION_PROBLEMS,
+    ],
     async admit(request, reply, writes) {
       const caller = await chargedCaller(request, reply, ports, { writes, anonymous: "operator_required" });
       if (caller === undefined) return undefined;

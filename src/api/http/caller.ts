@@ -9,6 +9,7 @@ import type { Caller } from "../../core/keys/operator.ts";
 import { callerName } from "../../core/keys/operator.ts";
 import type { Role } from "../../core/policy/policy.ts";
 import { grantedScopes } from "../../core/policy/scopes.ts";
+import type { Sessions } from "../console/sessions.ts";
 import { addressOf, certificateOf, headersOf } from "./request-facts.ts";
 import type { FailedCredential, OpenCallPorts } from "./unauthenticated-calls.ts";
 import { chargeLookUp } from "./unauthenticated-calls.ts";
@@ -16,6 +17,8 @@ import { chargeLookUp } from "./unauthenticated-calls.ts";
 export interface CallerPorts extends OpenCallPorts, JudgementPorts {
   /** Empty when `ADMIN_TOKEN` is `off`. */
   readonly adminTokens: readonly string[];
+  /** Of the console. Absent on a listener that serves no console. */
+  readonly sessions?: Sessions;
 }
 
 /** A valid key and its present permissions. */
@@ -93,12 +96,31 @@ export async function authenticateKey(
  */
 export async function callerOf(request: FastifyRequest, ports: CallerPorts): Promise<CallerResult> {
   const presented = presentedCredential({ headers: headersOf(request) }, ["authorization", "x-api-key"]);
-  if (presented.kind === "ambiguous") return { ok: false, problem: "credential_ambiguous" };
-  if (presented.kind === "none")
-    return { ok: true, caller: { kind: "anonymous", address: addressOf(request, ports) } };
-  const admin = adminId(presented.token, ports.adminTokens);
+  const session = ports.sessions?.of(request) ?? { kind: "none" };
+  if (presented.kind === "ambiguous" || (presented.kind === "one" && session.kind !== "none"))
+    return { ok: false, problem: "credential_ambiguous" };
+  if (presented.kind === "one") return callerWith(presented.token, request, ports);
+  switch (session.kind) {
+    case "none":
+      return { ok: true, caller: { kind: "anonymous", address: addressOf(request, ports) } };
+    case "cross_site":
+      return { ok: false, problem: "cross_site_call" };
+    case "ended":
+      return { ok: false, problem: "session_ended" };
+    case "open":
+      return callerWith(session.session.subject.token, request, ports);
+  }
+}
+
+/** Finds the caller that presents this credential. */
+export async function callerWith(
+  token: string,
+  request: FastifyRequest,
+  ports: CallerPorts,
+): Promise<CallerResult> {
+  const admin = adminId(token, ports.adminTokens);
   if (admin !== undefined) return callsAs(request, { kind: "admin", id: admin });
-  const found = await authenticateHolder(presented.token, request, ports, false);
+  const found = await authenticateHolder(token, request, ports, false);
   if (!found.ok) return found;
   const { principal, role, scopes } = found.holder;
   return { ok: true, caller: { kind: "key", id: principal.keyId, role, scopes } };

@@ -12,7 +12,7 @@ export interface Endpoint {
   readonly path: string;
   readonly summary: string;
   readonly description?: string;
-  readonly security: "none" | "key" | "operator" | "optional";
+  readonly security: "none" | "key" | "operator" | "optional" | "session";
   /** Whether the call may change stored data. If so, the address of every caller without `keys:write` is charged. */
   readonly writes: boolean;
   readonly body?: z.ZodType;

@@ -16,11 +16,21 @@ const API_PROBLEMS = {
     title: "Without a credential, the Idempotency-Key must have at least 22 unguessable characters.",
   },
   operator_required: { status: 401, title: "This call requires the credential of an operator." },
+  session_ended: { status: 401, title: "The console session has ended. Sign in again." },
+  link_invalid: {
+    status: 401,
+    title: "The sign-in link has expired or was used before. Create another one with `latchkey console`.",
+  },
+  cross_site_call: { status: 403, title: "The console accepts calls of its own pages only." },
   grant_refused: { status: 403, title: "The caller cannot grant more than it holds." },
   plan_not_assignable: { status: 403, title: "The caller may not assign this plan." },
   operator_scope_missing: {
     status: 403,
     title: "The credential does not have the scope that this call requires.",
+  },
+  console_not_built: {
+    status: 404,
+    title: "This installation has no console: run `npm run build`, or set CONSOLE to off.",
   },
   not_found: { status: 404, title: "The resource does not exist." },
   method_not_allowed: { status: 405, title: "The path does not support this method." },

@@ -41,5 +41,7 @@ export type AuditEventName =
   | "write_lost"
   | "registry_frozen"
   | "registry_thawed"
+  | "console_link_used"
+  | "console_signed_out"
   /** A stored event cannot be decoded. */
   | "damaged";

@@ -1,0 +1,35 @@
+import { basename } from "node:path";
+import { fileURLToPath } from "node:url";
+
+/** The pages that are bundled, by the name of their entry in `src/console/`. */
+export const BUNDLED_PAGES = ["main"] as const;
+
+/** One file of the bundle. The name contains a digest of the content. */
+export interface BundledFile {
+  readonly name: string;
+  readonly bytes: Uint8Array;
+}
+
+/**
+ * Bundles the sources of the console. It needs esbuild, which the package does not have: the build runs it, and in development
+ * the server does.
+ */
+export async function bundleConsole(): Promise<readonly BundledFile[]> {
+  const { build } = await import("esbuild");
+  const sources = new URL("../../console/", import.meta.url);
+  const { outputFiles } = await build({
+    entryPoints: BUNDLED_PAGES.map((page) => fileURLToPath(new URL(`${page}.tsx`, sources))),
+    entryNames: "[name]-[hash]",
+    outdir: "out",
+    bundle: true,
+    minify: true,
+    format: "esm",
+    target: ["chrome120", "firefox120", "safari17"],
+    jsx: "automatic",
+    jsxImportSource: "preact",
+    legalComments: "none",
+    write: false,
+    logLevel: "silent",
+  });
+  return outputFiles.map(({ path, contents }) => ({ name: basename(path), bytes: contents }));
+}

@@ -1,0 +1,16 @@
+import "uplot/dist/uPlot.min.css";
+import "./styles/base.css";
+import "./styles/parts.css";
+import "./styles/shell.css";
+import "./styles/pages.css";
+import { render } from "preact";
+import { createConsoleSessions } from "./data/session.ts";
+import { PAGES } from "./pages.ts";
+import { App } from "./shell/app.tsx";
+import { signInByLink } from "./shell/link.ts";
+
+const root = document.getElementById("app");
+if (root !== null) {
+  const sessions = createConsoleSessions(location.origin, localStorage);
+  render(<App pages={PAGES} sessions={sessions} start={signInByLink(sessions)} />, root);
+}

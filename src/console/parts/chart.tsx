@@ -1,0 +1,91 @@
+import { useEffect, useRef } from "preact/hooks";
+import uPlot from "uplot";
+import { formatNumber } from "../data/format.ts";
+
+export interface Series {
+  readonly name: string;
+  /** A custom property of the styles, such as `--good`. */
+  readonly color: `--${string}`;
+  /** One value per time; null where there is none. */
+  readonly values: readonly (number | null)[];
+}
+
+export interface ChartProps {
+  /** What the chart shows, for screen readers. The page shows the figures as text or as a table too. */
+  readonly label: string;
+  /** Seconds since 1970, ascending. */
+  readonly times: readonly number[];
+  readonly series: readonly Series[];
+  readonly kind?: "lines" | "bars";
+  readonly heightPx?: number;
+  readonly format?: (value: number) => string;
+}
+
+/** A chart over time. It follows its width and the colour scheme. */
+export function Chart(props: ChartProps) {
+  const { label, times, series, kind = "lines", heightPx = 160, format = formatNumber } = props;
+  const host = useRef<HTMLDivElement>(null);
+  const plot = useRef<uPlot>(undefined);
+  const names = series.map(({ name }) => name).join("\n");
+  // The data is set below, without a new chart.
+  useEffect(() => {
+    const element = host.current;
+    if (element === null) return undefined;
+    const create = () => {
+      plot.current?.destroy();
+      const options = optionsOf(element, { series, kind, heightPx, format });
+      plot.current = new uPlot(options, dataOf(times, series), element);
+    };
+    create();
+    const size = new ResizeObserver(() =>
+      plot.current?.setSize({ width: element.clientWidth, height: heightPx }),
+    );
+    size.observe(element);
+    const scheme = matchMedia("(prefers-color-scheme: dark)");
+    scheme.addEventListener("change", create);
+    return () => {
+      size.disconnect();
+      scheme.removeEventListener("change", create);
+      plot.current?.destroy();
+      plot.current = undefined;
+    };
+  }, [names, kind, heightPx]);
+  useEffect(() => plot.current?.setData(dataOf(times, series)), [times, series]);
+  return <div class="chart" ref={host} role="img" aria-label={label} />;
+}
+
+function dataOf(times: readonly number[], series: readonly Series[]): uPlot.AlignedData {
+  return [[...times], ...series.map(({ values }) => [...values])];
+}
+
+type Look = Required<Pick<ChartProps, "series" | "kind" | "heightPx" | "format">>;
+
+function optionsOf(element: HTMLElement, { series, kind, heightPx, format }: Look): uPlot.Options {
+  const color = (name: string) => getComputedStyle(element).getPropertyValue(name).trim();
+  const axis = {
+    stroke: color("--muted"),
+    grid: { stroke: color("--line"), width: 1 },
+    ticks: { show: false },
+    font: `11px ${getComputedStyle(element).fontFamily}`,
+  };
+  const bars = kind === "bars" ? uPlot.paths.bars?.({ size: [0.7, 40] }) : undefined;
+  return {
+    width: element.clientWidth,
+    height: heightPx,
+    cursor: { y: false },
+    legend: { live: true },
+    scales: { y: { range: (_, __, max) => [0, max > 0 ? max * 1.1 : 1] } },
+    axes: [axis, { ...axis, size: 56, values: (_, ticks) => ticks.map(format) }],
+    series: [
+      {},
+      ...series.map(({ name, color: property }) => ({
+        label: name,
+        stroke: color(property),
+        width: 1.5,
+        points: { show: false },
+        value: (_: uPlot, value: number | null) => (value === null ? "–" : format(value)),
+        ...(bars !== undefined && { fill: color(property), paths: bars }),
+      })),
+    ],
+  };
+}

@@ -1,0 +1,63 @@
+import { useEffect, useMemo, useState } from "preact/hooks";
+import { Console } from "../data/context.ts";
+import type { ConsoleSessions, SessionState } from "../data/session.ts";
+import type { Page } from "../page.ts";
+import { ErrorState, Loading } from "../parts/states.tsx";
+import { Toasts } from "../parts/toast.tsx";
+import { Frame } from "./frame.tsx";
+import { SignIn } from "./sign-in.tsx";
+
+export interface AppProps {
+  readonly pages: readonly Page[];
+  readonly sessions: ConsoleSessions;
+  /** Resolves with the problem of the sign-in link, if it failed. */
+  readonly start: Promise<unknown>;
+}
+
+/** The whole console. */
+export function App({ pages, sessions, start }: AppProps) {
+  const state = useSessionState(sessions);
+  const [linkProblem, setLinkProblem] = useState<unknown>(undefined);
+  useEffect(() => void start.then(setLinkProblem), [start]);
+  const session = state.kind === "signed-in" ? state.session : undefined;
+  const context = useMemo(() => session && { sessions, session }, [sessions, session]);
+  if (context !== undefined)
+    return (
+      <Console.Provider value={context}>
+        <Toasts>
+          <Frame pages={pages} />
+        </Toasts>
+      </Console.Provider>
+    );
+  if (state.kind === "signed-out")
+    return <SignIn sessions={sessions} because={state.because} linkProblem={linkProblem} />;
+  return (
+    <main class="sign-in">
+      {state.kind === "unreachable" ? (
+        <ErrorState problem={state.problem} onRetry={() => void sessions.resume()} />
+      ) : (
+        <Loading what="the console" />
+      )}
+    </main>
+  );
+}
+
+function useSessionState(sessions: ConsoleSessions): SessionState {
+  const [state, setState] = useState(sessions.state);
+  useEffect(() => {
+    const update = () => setState(sessions.state());
+    update();
+    return sessions.subscribe(update);
+  }, [sessions]);
+  useEffect(() => {
+    const onAction = () => sessions.onAction();
+    for (const type of ACTIONS) addEventListener(type, onAction, { passive: true });
+    return () => {
+      for (const type of ACTIONS) removeEventListener(type, onAction);
+    };
+  }, [sessions]);
+  return state;
+}
+
+/** What a person does. Calls that a page repeats by itself do not keep a session open. */
+const ACTIONS = ["keydown", "pointerdown"] as const;

@@ -17,7 +17,10 @@ export function problemText(problem: unknown): ProblemText {
     return { sentence: problem.message, details };
   }
   if (problem instanceof LatchkeyUnreachable)
-    return { sentence: "Latchkey does not respond. Check the connection to the operator listener.", details: [] };
+    return {
+      sentence: "Latchkey does not respond. Check the connection to the operator listener.",
+      details: [],
+    };
   const message = problem instanceof Error ? problem.message : String(problem);
   return { sentence: "The console failed.", details: [message] };
 }

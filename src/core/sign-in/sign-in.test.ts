@@ -69,7 +69,10 @@ describe("an operator by claims", () => {
       "{ operators: [{ claim: groups, value: ops, role: admin, scopes: [keys:read] }] }",
     );
     expect(callerHas(caller({ groups: ["ops"] }, policy, narrowed), "keys:write")).toBe(false);
-    const smaller = policyWith("{ operators: [{ claim: groups, value: ops, role: admin }] }", "[audit:read, limits:write]");
+    const smaller = policyWith(
+      "{ operators: [{ claim: groups, value: ops, role: admin }] }",
+      "[audit:read, limits:write]",
+    );
     expect(callerHas(caller({ groups: ["ops"] }, policy, smaller), "keys:read")).toBe(false);
     expect(operator({ groups: ["ops"] }, policy, policyWith("{}"))).toBeUndefined();
     const otherClaim = policyWith("{ operators: [{ claim: roles, value: ops, role: admin }] }");

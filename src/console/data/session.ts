@@ -1,7 +1,7 @@
 import type { LatchkeyClient } from "../../client/client.ts";
 import { createClient } from "../../client/client.ts";
 import { LatchkeyProblem } from "../../client/problem.ts";
-import type { ConsoleSession, SignIn } from "../../client/types.ts";
+import type { ConsoleSession, OpenedConsoleSession, SignIn } from "../../client/types.ts";
 
 /** What the frame shows. */
 export type SessionState =
@@ -20,6 +20,8 @@ export interface ConsoleSessions {
   resume(): Promise<void>;
   /** Rejects with the problem, and changes nothing, if the credential or the link is not valid. */
   signIn(by: SignIn): Promise<void>;
+  /** Completes a sign-in by OpenID Connect. Rejects with the problem, and changes nothing, if it is not valid. */
+  signInByOidc(): Promise<void>;
   signOut(): Promise<void>;
   /** Reports a problem of any call. A call without a session signs out. */
   onProblem(problem: unknown): void;
@@ -47,6 +49,11 @@ export function createConsoleSessions(origin: string, storage: Storage): Console
     storage.removeItem(PROOF);
     become({ kind: "signed-out", ...(because !== undefined && { because }) });
   };
+  const begin = ({ proof, ...session }: OpenedConsoleSession) => {
+    storage.setItem(PROOF, proof);
+    renewedMs = Date.now();
+    become({ kind: "signed-in", session });
+  };
   const onProblem = (problem: unknown) => {
     if (state.kind === "signed-in" && isEnd(problem)) end(problem.message);
   };
@@ -67,12 +74,8 @@ export function createConsoleSessions(origin: string, storage: Storage): Console
         else become({ kind: "unreachable", problem });
       }
     },
-    async signIn(by) {
-      const { proof, ...session } = await client.console.signIn(by);
-      storage.setItem(PROOF, proof);
-      renewedMs = Date.now();
-      become({ kind: "signed-in", session });
-    },
+    signIn: (by) => client.console.signIn(by).then(begin),
+    signInByOidc: () => client.console.signInByOidc().then(begin),
     async signOut() {
       await client.console.signOut();
       end();

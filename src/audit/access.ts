@@ -5,9 +5,16 @@ const DENIED_STATUSES = new Set([401, 403, 409, 410, 429]);
 const OPERATORS = "/api/admin/";
 
 /** Whether a call is audited: denials, and every call of an operator that is not a read. */
-export function isAccountable({ method, route, status }: CompletedCall): boolean {
+export function isAccountable(call: CompletedCall): boolean {
+  const { method, route, status } = call;
   const looking = method === "GET" || method === "HEAD";
+  if (isRejectedSignIn(call)) return true;
   return DENIED_STATUSES.has(status) || (!looking && route?.startsWith(OPERATORS) === true);
+}
+
+/** A callback of the OpenID Connect provider that signs nobody in leads back to the page, which says why. */
+function isRejectedSignIn({ status, problem }: CompletedCall): boolean {
+  return status === 303 && problem !== undefined;
 }
 
 /** The audit fields of a call. They never include its path, query or body. */
@@ -17,7 +24,7 @@ export function accessFields(call: CompletedCall) {
     method,
     route,
     status,
-    outcome: status < 400 ? "done" : "refused",
+    outcome: status < 400 && !isRejectedSignIn(call) ? "done" : "refused",
     reason: problem,
     actor,
     key_id: keyId,

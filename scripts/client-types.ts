@@ -2,6 +2,7 @@ import { writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { z } from "zod";
 import { auditQuery, auditResponse } from "../src/api/admin/audit-route.ts";
+import { figures } from "../src/api/admin/figures-schemas.ts";
 import { freezeResponse } from "../src/api/admin/freeze-routes.ts";
 import {
   cutOffBody,
@@ -94,6 +95,7 @@ const RESPONSES: Readonly<Record<string, z.ZodType>> = {
   ImportReport: importResponse,
   AuditEvents: auditResponse,
   Status: statusResponse,
+  Figures: figures,
   ConsoleSession: sessionResponse,
   OpenedConsoleSession: openedSessionResponse,
   ConsoleLink: linkResponse,

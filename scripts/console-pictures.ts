@@ -1,13 +1,21 @@
 import { mkdir } from "node:fs/promises";
+import { setTimeout as pause } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import type { Page } from "playwright-core";
+import type { TestedConsole } from "../test/support/console.ts";
 import { NARROW, signIn, startConsole, WIDE } from "../test/support/console.ts";
+import { connectChecks } from "../test/support/direct-checks.ts";
+import { newSecret, registerKey } from "../test/support/keys.ts";
+import { startLatchkey } from "../test/support/latchkey.ts";
+import { startRedis } from "../test/support/redis.ts";
 
 /** A picture of one page. */
 interface Picture {
   readonly name: string;
   /** The fragment of the URL without `#`. */
   readonly place: string;
+  /** Creates what the picture shows, once. */
+  readonly prepare?: (tested: TestedConsole) => Promise<void>;
   /** Waits until the page shows what the picture is about. */
   readonly ready: (page: Page) => Promise<unknown>;
 }
@@ -17,9 +25,23 @@ const PICTURES: readonly Picture[] = [
   {
     name: "overview",
     place: "/",
-    ready: (page) => page.getByRole("row", { name: "this one" }).waitFor(),
+    async ready(page) {
+      await page.getByRole("row", { name: "this one" }).waitFor();
+      // The chart shows how the figures move.
+      await page.waitForTimeout(45_000);
+    },
   },
 ];
+
+const POLICY = `
+roles:
+  basic: { scopes: [orders:read], ttl: 30d, refresh_window: 7d, self_service: true, rate_limits: [{ name: burst, per: key, capacity: 200, refill: 180/s }] }
+  partner: { scopes: [orders:read, orders:write], ttl: 90d, refresh_window: 14d }
+  on_call: { scopes: [keys:read, keys:write, audit:read], ttl: 7d, refresh_window: 1d, may_grant: [basic, partner] }
+routes:
+  - { path: /orders/**, methods: [GET], scopes: [orders:read] }
+  - { path: /orders/**, methods: [POST], scopes: [orders:write] }
+`;
 
 const LOOKS = [
   { suffix: "light", viewport: WIDE, colorScheme: "light" },
@@ -30,24 +52,53 @@ const LOOKS = [
 /** Makes the pictures of docs/console/: `node scripts/console-pictures.ts [NAME…]`. */
 const folder = fileURLToPath(new URL("../docs/console/", import.meta.url));
 const wanted = process.argv.slice(2);
-await mkdir(folder, { recursive: true });
-const tested = await startConsole();
+const isWanted = (name: string) => wanted.length === 0 || wanted.includes(name);
+
+const redis = await startRedis();
+const env = {
+  ...{ JWT_SECRET: newSecret(), KEY_HASH_SECRET: newSecret(), AUDIT_KEY: newSecret() },
+  ...{ ADMIN_TOKEN: newSecret(), REDIS_URL: redis.url, REDIS_COMMAND_TIMEOUT_MS: "2000" },
+};
+const tested = await startConsole({ env, policy: POLICY });
+const other = await startLatchkey(env, { policy: POLICY });
+const traffic = new AbortController();
+const sending = [tested.latchkey, other].map(({ grpc }) => sendChecks(grpc, traffic.signal));
 try {
-  for (const { suffix, viewport, colorScheme } of LOOKS) {
-    const context = await tested.newContext({ viewport, colorScheme });
-    const page = await context.newPage();
-    await page.goto(`${tested.origin}/console`);
-    if (wanted.length === 0 || wanted.includes("sign-in"))
-      await page.screenshot({ path: `${folder}sign-in-${suffix}.png` });
-    await signIn(page, tested.adminToken);
-    for (const { name, place, ready } of PICTURES) {
-      if (wanted.length > 0 && !wanted.includes(name)) continue;
-      await page.goto(`${tested.origin}/console#${place}`);
-      await ready(page);
-      await page.screenshot({ path: `${folder}${name}-${suffix}.png` });
-    }
-    await context.close();
-  }
+  await mkdir(folder, { recursive: true });
+  for (const { name, prepare } of PICTURES) if (isWanted(name)) await prepare?.(tested);
+  await Promise.all(LOOKS.map((look) => takeAll(look)));
 } finally {
-  await tested.stop();
+  traffic.abort();
+  await Promise.all(sending);
+  await Promise.all([tested.stop(), other.stop()]);
+  await redis.stop();
+}
+
+async function takeAll({ suffix, viewport, colorScheme }: (typeof LOOKS)[number]): Promise<void> {
+  const page = await (await tested.newContext({ viewport, colorScheme })).newPage();
+  const save = (name: string) => page.screenshot({ path: `${folder}${name}-${suffix}.png`, fullPage: viewport === WIDE });
+  await page.goto(`${tested.origin}/console`);
+  if (isWanted("sign-in")) await save("sign-in");
+  await signIn(page, tested.adminToken);
+  for (const { name, place, ready } of PICTURES) {
+    if (!isWanted(name)) continue;
+    await page.goto(`${tested.origin}/console#${place}`);
+    await ready(page);
+    await save(name);
+  }
+}
+
+/** Requests as clients send them: most with a valid key, a few without one or with an invalid one. */
+async function sendChecks(grpc: string, signal: AbortSignal): Promise<void> {
+  const checks = await connectChecks(grpc);
+  const { api_key: key } = await registerKey(tested.latchkey.http);
+  for (let sent = 0; !signal.aborted; sent++) {
+    const burst = 6 + Math.round(4 * Math.sin(sent / 60));
+    await Promise.all(Array.from({ length: burst }, () => checks.check("/orders/17", key)));
+    if (sent % 3 === 0) await checks.check("/orders/17");
+    if (sent % 7 === 0) await checks.check("/unknown", key);
+    if (sent % 11 === 0) await checks.check("/orders/17", `${key}x`);
+    await pause(40);
+  }
+  checks.close();
 }

@@ -2,14 +2,20 @@ import type { CompletedCall } from "../core/audit/ports.ts";
 
 /** Statuses of denials: not authenticated, not permitted, already done, gone, or rate limited. */
 const DENIED_STATUSES = new Set([401, 403, 409, 410, 429]);
-const OPERATORS = "/api/admin/";
+const OPERATORS = ["/api/admin/", "/api/console/"] as const;
 
-/** Whether a call is audited: denials, and every call of an operator that is not a read. */
+/** Whether a call is audited: denials, sign-ins, and every call of an operator that is not a read. */
 export function isAccountable(call: CompletedCall): boolean {
-  const { method, route, status } = call;
-  const looking = method === "GET" || method === "HEAD";
+  const { method, route = "", status } = call;
   if (isRejectedSignIn(call)) return true;
-  return DENIED_STATUSES.has(status) || (!looking && route?.startsWith(OPERATORS) === true);
+  if (DENIED_STATUSES.has(status)) return true;
+  const looking = method === "GET" || method === "HEAD" || isRenewal(method, route);
+  return !looking && OPERATORS.some((prefix) => route.startsWith(prefix));
+}
+
+/** A console sends it every minute while its person is active. */
+function isRenewal(method: string, route: string): boolean {
+  return method === "PUT" && route === "/api/console/session";
 }
 
 /** A callback of the OpenID Connect provider that signs nobody in leads back to the page, which says why. */

@@ -1,6 +1,7 @@
 import { Command, CommanderError } from "commander";
 import { VERSION } from "../config/version.ts";
 import { addAuditCommand } from "./audit/audit.ts";
+import { addConsoleCommand } from "./console.ts";
 import { EXIT, UsageError } from "./exit-codes.ts";
 import { addExplainCommand } from "./explain.ts";
 import { addImportCommand } from "./import/import.ts";
@@ -73,6 +74,7 @@ export function addCommands(program: Command, io: Io, finish: (code: number) => 
       finish(await serve(io, options));
     });
   addStatusCommand(program, io, finish);
+  addConsoleCommand(program, io, finish);
   addKeysCommand(program, io, finish);
   addLimitsCommand(program, io, finish);
   addUsageCommand(program, io, finish);

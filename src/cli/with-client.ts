@@ -19,16 +19,20 @@ interface Remote {
   readonly token: string | undefined;
 }
 
-/** Runs a command against the live instance that `LATCHKEY_URL` names. Resolves with the exit code. */
+/**
+ * Runs a command against the live instance that `LATCHKEY_URL` names. Resolves with the exit code.
+ * @param hints what to check, by the reason of a problem, if it does not follow from the problem alone
+ */
 export async function withClient(
   io: Io,
-  command: (client: LatchkeyClient) => Promise<void>,
+  command: (client: LatchkeyClient, url: string) => Promise<void>,
+  hints: Readonly<Record<string, string>> = {},
 ): Promise<number> {
   const remote = remoteOf(io);
   if (remote === undefined) return EXIT.usageError;
   const { url, token } = remote;
   try {
-    await command(createClient({ url, ...(token !== undefined && { token }) }));
+    await command(createClient({ url, ...(token !== undefined && { token }) }), url);
     return EXIT.done;
   } catch (error) {
     if (error instanceof LatchkeyUnreachable) {
@@ -38,7 +42,7 @@ export async function withClient(
       return EXIT.unanswered;
     }
     if (!(error instanceof LatchkeyProblem)) throw error;
-    io.printError(describe(error, await hintOf(error, remote)));
+    io.printError(describe(error, (await hintOf(error, remote)) ?? hints[error.reason]));
     return EXIT.failed;
   }
 }

@@ -1,3 +1,4 @@
+import { streamedEvents } from "./event-stream.ts";
 import type { DescribedRequest, Explanation } from "./explain-types.ts";
 import { createTransport, pathSegment } from "./transport.ts";
 import type {
@@ -7,6 +8,7 @@ import type {
   ConsoleLink,
   ConsoleSession,
   CutOff,
+  Figures,
   FreezeStatus,
   HolderLimits,
   ImportOptions,
@@ -213,6 +215,18 @@ function usageCalls({ json }: Transport) {
   };
 }
 
+async function* streamFigures(open: Transport["open"], signal: AbortSignal): AsyncGenerator<Figures> {
+  const request = { method: "GET", path: "/api/admin/figures", signal } as const;
+  const { body } = await open(request);
+  if (body === null) return;
+  for await (const { type, data } of streamedEvents(body)) {
+    // A credential that is no longer valid ends the stream. The next call gets the whole problem.
+    if (type === "end") return void (await (await open(request)).body?.cancel());
+    const event: Figures = JSON.parse(data);
+    yield event;
+  }
+}
+
 /** Whose limits an override changes. */
 export type LimitSubject = { readonly owner: string } | { readonly family: string };
 
@@ -222,7 +236,7 @@ function overridePath(subject: LimitSubject): string {
     : `/api/admin/families/${pathSegment(subject.family)}/limits`;
 }
 
-function operatorCalls({ call, json }: Transport) {
+function operatorCalls({ call, json, open }: Transport) {
   const limitsPath = (keyId: string) => `/api/admin/limits/${pathSegment(keyId)}`;
   return {
     /** Explains the decision that a request would get. No token is spent. */
@@ -237,6 +251,11 @@ function operatorCalls({ call, json }: Transport) {
     },
     /** One instance, its store and the other instances. */
     status: () => json<Status>({ method: "GET", path: "/api/admin/status" }),
+    /**
+     * The figures of one instance, every two seconds, until the signal aborts. Rejects with `LatchkeyUnreachable` if the
+     * connection is lost, and with `LatchkeyProblem` if the credential is no longer valid.
+     */
+    figures: (signal: AbortSignal) => streamFigures(open, signal),
     audit: (query: AuditQuery = {}) => json<AuditEvents>({ method: "GET", path: "/api/admin/audit", query }),
     migration: {
       show: () => json<MigrationStatus>({ method: "GET", path: "/api/admin/migration" }),

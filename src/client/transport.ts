@@ -19,6 +19,8 @@ export interface Request {
   /** Instead of the client's own token. */
   readonly token?: string;
   readonly idempotencyKey?: string | undefined;
+  /** Instead of the timeout. */
+  readonly signal?: AbortSignal;
 }
 
 const DEFAULT_TIMEOUT_MS = 10_000;
@@ -27,14 +29,16 @@ const DEFAULT_TIMEOUT_MS = 10_000;
 export function createTransport(options: TransportOptions) {
   const problem = urlProblem(options.url);
   if (problem !== undefined) throw new TypeError(`the url ${problem}`);
-  const call = async (request: Request): Promise<string> => {
+  const open = async (request: Request): Promise<Response> => {
     const response = await send(options, request);
+    if (response.ok) return response;
     const text = await response.text();
-    if (!response.ok)
-      throw new LatchkeyProblem(response.status, parseProblem(text), response.headers.get("retry-after"));
-    return text;
+    throw new LatchkeyProblem(response.status, parseProblem(text), response.headers.get("retry-after"));
   };
+  const call = async (request: Request): Promise<string> => (await open(request)).text();
   return {
+    /** A call whose response body is read as it arrives. Its signal ends the call. */
+    open,
     /** A call without a response body. */
     call: async (request: Request): Promise<void> => void (await call(request)),
     /** A call with a response body. Its type is generated from the schema of the server. */
@@ -89,7 +93,7 @@ async function send(options: TransportOptions, request: Request): Promise<Respon
           ? JSON.stringify(request.body)
           : (request.lines ?? null),
       redirect: "error",
-      signal: AbortSignal.timeout(options.timeoutMs ?? DEFAULT_TIMEOUT_MS),
+      signal: request.signal ?? AbortSignal.timeout(options.timeoutMs ?? DEFAULT_TIMEOUT_MS),
     });
   } catch (error) {
     throw new LatchkeyUnreachable(`${url.origin} does not respond`, { cause: error });

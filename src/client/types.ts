@@ -542,6 +542,9 @@ export interface Status {
     /** By the store's clock. */
     readonly last_heartbeat_at: string;
     readonly phase: "silent" | "gradual" | "active" | "deprecated" | "removed" | null;
+    /** Between its last two heartbeats; null if it does not publish it. */
+    readonly allowed_per_second: number | null;
+    readonly denied_per_second: number | null;
     /** The signing keys that it accepts; the first one signs. */
     readonly kids: readonly string[];
   }[];
@@ -555,6 +558,46 @@ export interface Status {
     /** Changes that this instance would enter again after a failover. */
     readonly remembered_changes: number;
   };
+}
+
+export interface Figures {
+  readonly at: string;
+  /** The time that the figures cover. */
+  readonly seconds: number;
+  readonly decisions: readonly {
+    readonly verdict: "allow" | "deny";
+    readonly reason:
+      | "allowed"
+      | "request_malformed"
+      | "credential_missing"
+      | "credential_ambiguous"
+      | "credential_invalid"
+      | "key_expired"
+      | "key_revoked"
+      | "key_disabled"
+      | "key_superseded"
+      | "legacy_key_removed"
+      | "certificate_mismatch"
+      | "address_not_allowed"
+      | "https_required"
+      | "route_unknown"
+      | "scope_missing"
+      | "rate_limited"
+      | "quota_exceeded"
+      | "too_many_failures"
+      | "limits_unavailable"
+      | "revocations_stale"
+      | "credential_unavailable"
+      | "internal";
+    readonly mode: "enforce" | "shadow";
+    readonly per_second: number;
+  }[];
+  /** Estimated from the histogram of durations. Null without decisions. */
+  readonly latency: {
+    readonly p50_ms: number | null;
+    readonly p99_ms: number | null;
+  };
+  readonly status: Status;
 }
 
 export interface ConsoleSession {

@@ -1,5 +1,5 @@
 import type { Page } from "./page.ts";
-import { Overview } from "./pages/overview.tsx";
+import { Overview } from "./pages/overview/overview.tsx";
 
 /** Every page, in the order of the navigation. */
 export const PAGES: readonly Page[] = [

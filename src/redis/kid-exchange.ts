@@ -40,11 +40,18 @@ export interface InstanceHeartbeat {
   /** Absent: its version does not publish it. */
   readonly version?: string;
   readonly phase?: string;
+  /** Decisions per second since its last heartbeat, in decimal digits. */
+  readonly allowed?: string;
+  readonly denied?: string;
 }
 
 /** What other instances only show. */
-type InstanceFacts = Pick<InstanceHeartbeat, "version" | "phase">;
-const FACTS = { version: true, phase: true } as const satisfies Record<keyof InstanceFacts, true>;
+export type InstanceFacts = Pick<InstanceHeartbeat, "version" | "phase" | "allowed" | "denied">;
+const FACTS = { version: true, phase: true, allowed: true, denied: true } as const satisfies Record<
+  keyof InstanceFacts,
+  true
+>;
+const FACT_NAMES = ["version", "phase", "allowed", "denied"] as const satisfies (keyof InstanceFacts)[];
 
 /** The name for signing keys, which one of two settings can hold. */
 export const SIGNING = "JWT_SECRET or JWT_KEYS_FILE";
@@ -172,15 +179,11 @@ function hasTimes({ startedMs, lastMs }: Heartbeat): boolean {
 }
 
 function describe({ startedMs, lastMs, settings }: Heartbeat): InstanceHeartbeat {
-  const [version] = settings.get("version") ?? [];
-  const [phase] = settings.get("phase") ?? [];
-  return {
-    startedMs,
-    lastMs,
-    kids: settings.get(SIGNING) ?? [],
-    ...(version !== undefined && { version }),
-    ...(phase !== undefined && { phase }),
-  };
+  const facts = FACT_NAMES.flatMap((name) => {
+    const [value] = settings.get(name) ?? [];
+    return value === undefined ? [] : [[name, value] as const];
+  });
+  return { startedMs, lastMs, kids: settings.get(SIGNING) ?? [], ...Object.fromEntries(facts) };
 }
 
 async function readOthers(client: RedisClient, instanceId: string): Promise<readonly Heartbeat[]> {

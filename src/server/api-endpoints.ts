@@ -1,5 +1,6 @@
 import { auditRoute } from "../api/admin/audit-route.ts";
 import { explainRoute } from "../api/admin/explain-route.ts";
+import { figuresRoute } from "../api/admin/figures-route.ts";
 import { freezeRoutes } from "../api/admin/freeze-routes.ts";
 import { operatorRoutes } from "../api/admin/key-routes.ts";
 import { limitRoutes } from "../api/admin/limit-routes.ts";
@@ -20,6 +21,7 @@ import { browserRoutes } from "../api/docs/browser-routes.ts";
 import { pageRoutes } from "../api/docs/page-routes.ts";
 import type { ApiPorts } from "../api/http/calls.ts";
 import type { Endpoint } from "../api/http/endpoint.ts";
+import type { EventStreams } from "../api/http/event-streams.ts";
 import { introspectRoute } from "../api/keys/introspect-route.ts";
 import { jwksRoute } from "../api/keys/jwks-route.ts";
 import { keyRoutes } from "../api/keys/key-routes.ts";
@@ -27,6 +29,7 @@ import type { UsagePorts } from "../api/keys/usage-body.ts";
 import { usageRoutes } from "../api/keys/usage-routes.ts";
 import { legacyRoutes } from "../api/legacy/legacy-routes.ts";
 import { migrationRoutes } from "../api/legacy/migration-routes.ts";
+import type { Secrets } from "../config/secrets.ts";
 import type { Settings } from "../config/settings.ts";
 import type { Explain } from "../core/decision/explain.ts";
 import type { KeyVerifier } from "../core/decision/ports.ts";
@@ -50,11 +53,11 @@ export interface ApiDeps {
   readonly policy: ActivePolicy;
   readonly registry: Registry;
   readonly verifier: KeyVerifier;
-  readonly adminTokens: readonly string[];
-  /** Seal the sessions of the console. The current one comes first. */
-  readonly sessionSecrets: readonly [string, ...string[]];
+  /** Those that hash V1 keys also seal the sessions of the console. */
+  readonly secrets: Pick<Secrets, "adminTokens" | "keyHashSecrets">;
   readonly explain: Explain;
   readonly readStatus: () => Promise<StatusBody>;
+  readonly figureStreams: EventStreams;
   readonly stores: Pick<Stores, "fleet" | "audit" | "bucketAdmin" | "quotaAdmin" | "usage">;
   readonly metering: Pick<Metering, "state">;
   readonly signingKeys: SigningKeys;
@@ -69,7 +72,7 @@ export function apiEndpoints(
 ): ApiEndpoints {
   const { settings } = runtime;
   const ports = apiPorts(runtime, deps);
-  const seal = createSeal(deps.sessionSecrets);
+  const seal = createSeal(deps.secrets.keyHashSecrets);
   const signIn = openSignIn(runtime);
   const usage = usagePorts(runtime, deps);
   const ofHolders = holderPage(ports, settings, { signIn, seal, usage, limits: deps.stores });
@@ -158,6 +161,7 @@ function operatorListenerRoutes(
     usageReportRoute(ports, usagePorts(runtime, deps)),
     auditRoute(ports, deps.stores.audit),
     statusRoute(ports, deps.readStatus),
+    figuresRoute(ports, deps.figureStreams),
     explainRoute(ports, deps.explain),
   ];
 }
@@ -176,7 +180,7 @@ function usagePorts(
 
 function apiPorts(
   { settings, metrics }: Pick<Runtime, "settings" | "metrics">,
-  { policy, registry, verifier, adminTokens, stores }: ApiDeps,
+  { policy, registry, verifier, secrets, stores }: ApiDeps,
 ): ApiPorts {
   return {
     stalenessMs: stores.fleet.stalenessMs,
@@ -185,7 +189,7 @@ function apiPorts(
     view: registry.view,
     migration: registry.migration,
     nowMs: registry.nowMs,
-    adminTokens,
+    adminTokens: secrets.adminTokens,
     trustedHops: settings.HTTP_TRUSTED_HOPS,
     registry,
     guard: createBucketStore({ maxBuckets: MAX_GUARDED_ADDRESSES }),

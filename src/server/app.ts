@@ -9,6 +9,7 @@ import type { Tracing } from "../telemetry/tracing.ts";
 import { openAudit } from "./audit.ts";
 import { startBackgroundWork } from "./background.ts";
 import { createAuthorizePorts, createChecks, createExplainHandler } from "./check-handler.ts";
+import { createReports } from "./figures.ts";
 import { compareWithFleet } from "./fleet-settings.ts";
 import { followKeyAges } from "./key-ages.ts";
 import { createLegacyServices, loadPhase } from "./legacy.ts";
@@ -27,7 +28,6 @@ import { openSigning } from "./signing.ts";
 import type { RetryUntilAvailable } from "./start-wait.ts";
 import { createStartWait } from "./start-wait.ts";
 import { createChecksBeforeStore } from "./startup-check.ts";
-import { createStatus } from "./status.ts";
 import { createStoreEvents, openStoresWithRetry } from "./stores.ts";
 import { openTraces } from "./tracing.ts";
 import { startMetering } from "./usage.ts";
@@ -93,8 +93,7 @@ async function openServices(runtime: Runtime, deps: ServiceDeps): Promise<Addres
   metrics.observe(stores.fleet);
   const secrets = await retry(() => readSecrets(settings, stores.secrets, unsetSecretLogger(log)));
   const signing = await openSigning(runtime, { signingKeys: deps.signingKeys, secrets: stores.secrets });
-  const { keyHashSecrets, auditKey, adminTokens } = secrets;
-  const legacy = createLegacyServices(runtime, { keys: stores.keys, keyHashSecrets, events });
+  const legacy = createLegacyServices(runtime, { ...secrets, keys: stores.keys, events });
   metrics.observe({ phase: () => legacy.migration.state().phase });
   // Comes before the first change of the store: an instance of another fleet must not change it.
   await compareWithFleet(runtime, { ...deps, stores, secrets, signing, legacy });
@@ -103,23 +102,17 @@ async function openServices(runtime: Runtime, deps: ServiceDeps): Promise<Addres
   const registry = createRegistry(runtime, { stores, view, signing, legacy, policy });
   const verifier = createFleetVerifier(signing, legacy);
   const ports = createAuthorizePorts(runtime, { registry, verifier, stores, policy });
-  const audit = await openAudit(runtime, { ...deps, ...ports, key: auditKey, store: stores.audit, events });
+  const ofAudit = { key: secrets.auditKey, store: stores.audit, events };
+  const audit = await openAudit(runtime, { ...deps, ...ports, ...ofAudit });
   watchOverrides(runtime, { view, policy });
   const background = startBackgroundWork(runtime, { store: stores.keys, view });
   const metering = startMetering(runtime, { stores, events });
+  const services = { policy, registry, verifier, secrets, stores, metering, signingKeys: signing.keys };
   const addresses = await deps.listeners.serve({
-    version: deps.version,
-    policy,
-    registry,
-    verifier,
-    adminTokens,
-    sessionSecrets: keyHashSecrets,
-    stores,
-    metering,
+    ...{ ...services, version: deps.version },
     checks: createChecks(runtime, { ports, stores, background, metering, audit, tracing }),
-    readStatus: createStatus(runtime, { ...deps, stores, registry, signingKeys: signing.keys, keysAddedMs }),
+    ...createReports(runtime, { ...deps, ...services, keysAddedMs }),
     explain: createExplainHandler(runtime, ports, stores),
-    signingKeys: signing.keys,
     onCompletedCall(call) {
       tracing?.call(call);
       audit.onCompletedCall(call);

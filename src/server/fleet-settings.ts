@@ -3,6 +3,7 @@ import type { Secrets } from "../config/secrets.ts";
 import type { Settings } from "../config/settings.ts";
 import type { ActivePolicy } from "../policy/active-policy.ts";
 import type { SharedSettings } from "../redis/kid-exchange.ts";
+import { createDecisionRates } from "./decision-rates.ts";
 import type { LegacyServices } from "./legacy.ts";
 import type { Stores } from "./ports.ts";
 import type { Runtime } from "./runtime.ts";
@@ -21,13 +22,22 @@ export interface ComparisonDeps {
 
 /** Compares the shared settings with the other instances, now and from now on. An instance that joins its fleet later applies the policy's phase then. */
 export async function compareWithFleet(
-  { settings }: Pick<Runtime, "settings">,
+  { settings, metrics }: Pick<Runtime, "settings" | "metrics">,
   { stores, secrets, signing, legacy, policy, version, retry }: ComparisonDeps,
 ): Promise<void> {
+  const rates = createDecisionRates(metrics.decisionTotals);
   const own = {
     kids: () => signing.keys.ring().kids,
     settings: sharedSettings(settings, secrets),
-    facts: () => ({ version, phase: legacy.migration.state().phase }),
+    facts() {
+      const { allowed, denied } = rates();
+      return {
+        version,
+        phase: legacy.migration.state().phase,
+        allowed: allowed.toFixed(2),
+        denied: denied.toFixed(2),
+      };
+    },
     onJoin: () => legacy.phase.followPolicy(policy.current()),
   };
   await retry(() => stores.fleet.compare(own));

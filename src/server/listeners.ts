@@ -105,6 +105,8 @@ export function createListeners(runtime: Runtime, deps: ListenerDeps): Listeners
         await http.serve(http === operator ? endpoints.all : endpoints.open);
         if (http !== operator) await operator.serve(endpoints.all);
       }
+      // Runs before the listeners close, which would wait for the streams.
+      runtime.shutdown.defer("the streams of figures", services.figureStreams.close);
       readiness.onServing();
       publishHealth();
       return {

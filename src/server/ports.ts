@@ -9,7 +9,7 @@ import type { QuotaThreshold } from "../core/quotas/quota-exchange.ts";
 import type { FeedEntry } from "../core/revocation/feed-entry.ts";
 import type { InstanceView } from "../core/revocation/instance-view.ts";
 import type { UsageStore } from "../core/usage/ports.ts";
-import type { InstanceHeartbeat, SharedSettings } from "../redis/kid-exchange.ts";
+import type { InstanceFacts, InstanceHeartbeat, SharedSettings } from "../redis/kid-exchange.ts";
 import type { Metrics } from "../telemetry/metrics/metrics.ts";
 import type { Channel } from "./channel.ts";
 import type { Runtime } from "./runtime.ts";
@@ -102,7 +102,7 @@ export interface StorePlace {
 export interface Comparison {
   readonly kids: () => readonly string[];
   readonly settings: SharedSettings;
-  readonly facts: () => Pick<InstanceHeartbeat, "version" | "phase">;
+  readonly facts: () => InstanceFacts;
   /** Called when the instance differed before and now belongs to the fleet. */
   readonly onJoin: () => void;
 }

@@ -85,8 +85,15 @@ function instanceStatus(heartbeat: InstanceHeartbeat, at: number): StatusBody["i
     started_at: timeOf(startedMs),
     last_heartbeat_at: timeOf(lastMs),
     phase: phase !== undefined && isPhase(phase) ? phase : null,
+    allowed_per_second: rateOf(heartbeat.allowed),
+    denied_per_second: rateOf(heartbeat.denied),
     kids: [...kids],
   };
+}
+
+/** Null for a text that is no rate, which another program may have written. */
+function rateOf(text = ""): number | null {
+  return /^\d{1,9}\.\d{2}$/.test(text) ? Number(text) : null;
 }
 
 async function capacity(

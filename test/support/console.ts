@@ -48,7 +48,7 @@ export async function launchBrowser(): Promise<Browser> {
 
 /** Starts an instance from its sources, which bundles the console on the first use, and a browser. */
 export async function startConsole({ env = {}, policy }: ConsoleOptions = {}): Promise<TestedConsole> {
-  const adminToken = newSecret();
+  const adminToken = env["ADMIN_TOKEN"] ?? newSecret();
   const settings = { JWT_SECRET: newSecret(), ADMIN_TOKEN: adminToken, ...env };
   const [latchkey, browser] = await Promise.all([
     startLatchkey(settings, policy === undefined ? {} : { policy }),

@@ -53,6 +53,10 @@ const instance = z
     started_at: time,
     last_heartbeat_at: time.meta({ description: "By the store's clock." }),
     phase: phase.nullable(),
+    allowed_per_second: z.number().nullable().meta({
+      description: "Between its last two heartbeats; null if it does not publish it.",
+    }),
+    denied_per_second: z.number().nullable(),
     kids: z.array(z.string()).meta({ description: "The signing keys that it accepts; the first one signs." }),
   })
   .meta({ title: "InstanceStatus" });

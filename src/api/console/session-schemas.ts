@@ -11,7 +11,7 @@ export const signInBody = z
       .max(8192)
       .optional()
       .meta({ description: "An operator token, or a key with operator scopes." }),
-    link: z.string().min(1).max(16_384).optional().meta({ description: "The code of a sign-in link." }),
+    link: z.string().min(1).max(12_000).optional().meta({ description: "The code of a sign-in link." }),
   })
   .refine(({ credential, link }) => (credential === undefined) !== (link === undefined), {
     message: "must have either credential or link",

@@ -65,6 +65,10 @@ const API_PROBLEMS = {
     status: 503,
     title: "The maximum number of overrides is reached. Cleared overrides count for 30 days.",
   },
+  too_many_streams: {
+    status: 503,
+    title: "This instance has too many streams, or is about to stop. Try again later.",
+  },
   too_many_unread_responses: {
     status: 503,
     title: "Clients of this listener leave too many responses unread. Try again later.",

@@ -41,6 +41,16 @@ export function formatAge(timeMs: number, nowMs: number): string {
   return seconds < 0 ? `in ${formatSeconds(-seconds)}` : `${formatSeconds(seconds)} ago`;
 }
 
+const seconds = new Intl.DateTimeFormat("en-GB", { timeStyle: "medium" });
+const minutes = new Intl.DateTimeFormat("en-GB", { timeStyle: "short" });
+const days = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short" });
+
+/** A time on an axis whose marks are this far apart, in the zone of the browser: `14:03:20`, `14:03`, `30 Nov`. */
+export function formatTick(timeMs: number, stepSeconds: number): string {
+  const format = stepSeconds < 60 ? seconds : stepSeconds < 86_400 ? minutes : days;
+  return format.format(timeMs);
+}
+
 /** In the zone of the browser. */
 export function formatTime(timeMs: number): string {
   return local.format(timeMs);

@@ -1,6 +1,6 @@
 import { useEffect, useRef } from "preact/hooks";
 import uPlot from "uplot";
-import { formatNumber } from "../data/format.ts";
+import { formatNumber, formatTick, formatTime } from "../data/format.ts";
 
 export interface Series {
   readonly name: string;
@@ -18,12 +18,22 @@ export interface ChartProps {
   readonly series: readonly Series[];
   readonly kind?: "lines" | "bars";
   readonly heightPx?: number;
+  /** The shortest time that is shown, so that a few points do not fill the chart. */
+  readonly minSpanSeconds?: number;
   readonly format?: (value: number) => string;
 }
 
 /** A chart over time. It follows its width and the colour scheme. */
 export function Chart(props: ChartProps) {
-  const { label, times, series, kind = "lines", heightPx = 160, format = formatNumber } = props;
+  const {
+    label,
+    times,
+    series,
+    kind = "lines",
+    heightPx = 160,
+    minSpanSeconds = 1,
+    format = formatNumber,
+  } = props;
   const host = useRef<HTMLDivElement>(null);
   const plot = useRef<uPlot>(undefined);
   const names = series.map(({ name }) => name).join("\n");
@@ -33,7 +43,7 @@ export function Chart(props: ChartProps) {
     if (element === null) return undefined;
     const create = () => {
       plot.current?.destroy();
-      const options = optionsOf(element, { series, kind, heightPx, format });
+      const options = optionsOf(element, { series, kind, heightPx, minSpanSeconds, format });
       plot.current = new uPlot(options, dataOf(times, series), element);
     };
     create();
@@ -58,10 +68,21 @@ function dataOf(times: readonly number[], series: readonly Series[]): uPlot.Alig
   return [[...times], ...series.map(({ values }) => [...values])];
 }
 
-type Look = Required<Pick<ChartProps, "series" | "kind" | "heightPx" | "format">>;
+/** A canvas understands neither custom properties nor `light-dark()`. */
+function resolvedColor(element: HTMLElement, property: string): string {
+  element.style.color = `var(${property})`;
+  const { color } = getComputedStyle(element);
+  element.style.color = "";
+  return color;
+}
 
-function optionsOf(element: HTMLElement, { series, kind, heightPx, format }: Look): uPlot.Options {
-  const color = (name: string) => getComputedStyle(element).getPropertyValue(name).trim();
+type Look = Required<Pick<ChartProps, "series" | "kind" | "heightPx" | "minSpanSeconds" | "format">>;
+
+function optionsOf(
+  element: HTMLElement,
+  { series, kind, heightPx, minSpanSeconds, format }: Look,
+): uPlot.Options {
+  const color = (name: string) => resolvedColor(element, name);
   const axis = {
     stroke: color("--muted"),
     grid: { stroke: color("--line"), width: 1 },
@@ -74,16 +95,27 @@ function optionsOf(element: HTMLElement, { series, kind, heightPx, format }: Loo
     height: heightPx,
     cursor: { y: false },
     legend: { live: true },
-    scales: { y: { range: (_, __, max) => [0, max > 0 ? max * 1.1 : 1] } },
-    axes: [axis, { ...axis, size: 56, values: (_, ticks) => ticks.map(format) }],
+    scales: {
+      x: { range: (_, min, max) => [Math.min(min, max - minSpanSeconds), max] },
+      y: { range: (_, __, max) => [0, max > 0 ? max * 1.1 : 1] },
+    },
+    axes: [
+      {
+        ...axis,
+        size: 28,
+        space: 80,
+        values: (_, ticks, __, ___, step) => ticks.map((at) => formatTick(at * 1000, step)),
+      },
+      { ...axis, size: 48, values: (_, ticks) => ticks.map(format) },
+    ],
     series: [
-      {},
+      { label: "Time", value: (_, at) => (at === null ? "" : formatTime(at * 1000)) },
       ...series.map(({ name, color: property }) => ({
         label: name,
         stroke: color(property),
         width: 1.5,
         points: { show: false },
-        value: (_: uPlot, value: number | null) => (value === null ? "–" : format(value)),
+        value: (_: uPlot, value: number | null) => (value === null ? "" : format(value)),
         ...(bars !== undefined && { fill: color(property), paths: bars }),
       })),
     ],

@@ -10,11 +10,20 @@ interface DecisionCount {
   value: number;
 }
 
+/** The number of decisions with one reason. */
+export interface DecisionTotal {
+  readonly reason: Reason;
+  readonly mode: Mode;
+  readonly count: number;
+}
+
 /** Counts decisions (`latchkey_decisions_total`) by labels from closed sets: reasons, and the roles and routes of the policy in force. */
 export interface DecisionCounters {
   count(decision: Decision, mode: Mode): void;
   /** Replaces the sets. Removes roles and routes that only a former policy names. */
   policyInForce(policy: Pick<Policy, "roles" | "routeLabels">): void;
+  /** The decisions so far, summed over roles and routes. Removed routes do not count any more. */
+  totals(): readonly DecisionTotal[];
   /** Samples in Prometheus's text form, one per line, in slices that each take well under 10 ms to make. */
   render(metric: string): AsyncGenerator<string>;
 }
@@ -54,6 +63,7 @@ export function createDecisionCounters(): DecisionCounters {
         for (const role of byRole.keys()) if (!ALWAYS.has(role) && !roles.has(role)) byRole.delete(role);
       }
     },
+    totals: () => totalsOf(byRoute),
     async *render(metric) {
       let lines: string[] = [];
       for (const { labels, value } of all(byRoute)) {
@@ -76,6 +86,21 @@ function* all(byRoute: ReadonlyMap<string, ByRole>): Generator<DecisionCount> {
     for (const byReason of byRole.values())
       for (const byMode of byReason.values()) yield* Object.values(byMode);
 }
+
+function totalsOf(byRoute: ReadonlyMap<string, ByRole>): readonly DecisionTotal[] {
+  const totals = new Map<string, DecisionTotal>();
+  const byReason = [...byRoute.values()].flatMap((byRole) => [...byRole.values()].flatMap((all) => [...all]));
+  for (const [reason, byMode] of byReason) {
+    for (const mode of MODES) {
+      const { value } = byMode[mode] ?? { value: 0 };
+      const name = `${mode} ${reason}`;
+      if (value > 0) totals.set(name, { reason, mode, count: value + (totals.get(name)?.count ?? 0) });
+    }
+  }
+  return [...totals.values()];
+}
+
+const MODES: readonly Mode[] = ["enforce", "shadow"];
 
 /** Prometheus's text format: a label's value escapes backslashes, quotes and line feeds. */
 function formatLabels(labels: Readonly<Record<string, string>>): string {

@@ -1,7 +1,7 @@
 import { collectDefaultMetrics, Registry } from "prom-client";
 import type { Decision } from "../../core/decision/decision.ts";
 import type { Mode, Policy } from "../../core/policy/policy.ts";
-import type { DecisionCounters } from "./decision-counters.ts";
+import type { DecisionCounters, DecisionTotal } from "./decision-counters.ts";
 import { createDecisionCounters } from "./decision-counters.ts";
 import { createExpiringKeys } from "./expiring-keys.ts";
 import type { InstanceMeter } from "./instance-meter.ts";
@@ -30,8 +30,17 @@ export interface Metrics extends InstanceMeter {
   policyInForce(policy: Policy): void;
   /** From now on each scrape reads these values. */
   observe(values: Partial<ObservedValues>): void;
+  /** The decisions so far. */
+  decisionTotals(): readonly DecisionTotal[];
+  /** How many of them took at most how long, ascending; the last bound is infinite. */
+  decisionDurations(): Promise<readonly DurationCount[]>;
   /** The text form. Waits for no store. */
   read(): Promise<{ readonly text: string; readonly contentType: string }>;
+}
+
+export interface DurationCount {
+  readonly atMostMs: number;
+  readonly count: number;
 }
 
 /** Values of other modules, which each scrape reads. */
@@ -93,6 +102,7 @@ export function createMetrics({ version, nowMs, outputDropped }: MetricsOptions)
     observe(values) {
       observed = { ...observed, ...values };
     },
+    decisionTotals: decisions.totals,
     async read() {
       syncCounters(instruments, { legacy, cache, outputDropped });
       syncGauges(instruments, observed);
@@ -106,11 +116,20 @@ export function createMetrics({ version, nowMs, outputDropped }: MetricsOptions)
   };
 }
 
+async function durationsOf({ decisionDuration }: Instruments): Promise<readonly DurationCount[]> {
+  const { values } = await decisionDuration.get();
+  return values.flatMap(({ labels: { le }, value }) => {
+    if (le === undefined) return [];
+    return [{ atMostMs: le === "+Inf" ? Number.POSITIVE_INFINITY : Number(le) * 1000, count: value }];
+  });
+}
+
 function createMeters(
   instruments: Instruments,
   roles: () => Policy["roles"],
-): Pick<Metrics, "keys" | "store" | "usage"> {
+): Pick<Metrics, "keys" | "store" | "usage" | "decisionDurations"> {
   return {
+    decisionDurations: () => durationsOf(instruments),
     keys: createKeyCounters(instruments, roles),
     store: createStoreMeter(instruments),
     usage: createUsageGauges(instruments),

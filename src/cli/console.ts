@@ -1,0 +1,22 @@
+import type { Command } from "commander";
+import type { Io } from "./io.ts";
+import { withClient } from "./with-client.ts";
+
+const HINTS = {
+  "not-found": "the instance serves no console: set CONSOLE to on",
+} as const;
+
+/** `latchkey console`: a link that signs in once. Only the link is on stdout, so that a script can open it. */
+export function addConsoleCommand(program: Command, io: Io, finish: (exitCode: number) => void): void {
+  program
+    .command("console")
+    .description("print a link that signs in to the console, once and within a minute")
+    .action(async () => {
+      const printLink: Parameters<typeof withClient>[1] = async (client, url) => {
+        const { link, expires_at } = await client.console.link();
+        io.print(`${url.replace(/\/+$/, "")}/console#link=${link}`);
+        io.printError(`Open the link before ${expires_at}. It works once, so do not share it.`);
+      };
+      finish(await withClient(io, printLink, HINTS));
+    });
+}

@@ -76,7 +76,8 @@ try {
 
 async function takeAll({ suffix, viewport, colorScheme }: (typeof LOOKS)[number]): Promise<void> {
   const page = await (await tested.newContext({ viewport, colorScheme })).newPage();
-  const save = (name: string) => page.screenshot({ path: `${folder}${name}-${suffix}.png`, fullPage: viewport === WIDE });
+  const save = (name: string) =>
+    page.screenshot({ path: `${folder}${name}-${suffix}.png`, fullPage: viewport === WIDE });
   await page.goto(`${tested.origin}/console`);
   if (isWanted("sign-in")) await save("sign-in");
   await signIn(page, tested.adminToken);

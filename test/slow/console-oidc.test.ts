@@ -68,7 +68,6 @@ test("an operator signs in and out by mouse; the audit has the person, and no se
 test("an operator signs in by keyboard alone", async () => {
   const page = await open("u2", "ops");
   await signInLink(page).waitFor();
-  await page.keyboard.press("Shift+Tab");
   await expect
     .poll(() => page.evaluate("document.activeElement.textContent"))
     .toBe("Sign in with your account");

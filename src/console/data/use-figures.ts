@@ -43,7 +43,8 @@ export function useFigures(): LiveFigures {
     let timer: number | undefined;
     const follow = async () => {
       try {
-        for await (const figures of client.figures(abort.signal)) setState((before) => withFigures(before, figures));
+        for await (const figures of client.figures(abort.signal))
+          setState((before) => withFigures(before, figures));
       } catch (problem) {
         if (abort.signal.aborted) return;
         sessions.onProblem(problem);

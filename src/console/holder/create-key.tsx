@@ -177,7 +177,7 @@ function LifeField({ longest, days, onInput }: LifeFieldProps) {
   return (
     <Field
       label="Days until it expires"
-      hint={`At most ${formatSeconds(longest)}, which applies if the field is empty.`}
+      hint={`At most ${formatSeconds(longest)}. Leave it empty for the longest.`}
     >
       {(ids) => (
         <input

@@ -37,8 +37,7 @@ function Example({ title, text }: { readonly title: string; readonly text: strin
         {title}
         <CopyButton text={text} what={`the example "${title}"`} />
       </figcaption>
-      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: The keyboard must be able to scroll it. */}
-      <pre tabIndex={0}>
+      <pre>
         <code>{text}</code>
       </pre>
     </figure>

@@ -105,7 +105,7 @@ function UsageView({ usage }: { readonly usage: Usage }) {
   if (usage.metering === "off" && rows.length === 0) return <Empty>Usage is not counted here.</Empty>;
   if (rows.length === 0) return <Empty>No requests yet.</Empty>;
   const sum = (of: (row: Row) => number) => rows.reduce((total, row) => total + of(row), 0);
-  const times = rows.map(({ time }) => Date.parse(time ?? "") / 1000);
+  const { times, allowed, other } = dayByDay(usage);
   return (
     <div class="stack">
       <Stats>
@@ -122,7 +122,10 @@ function UsageView({ usage }: { readonly usage: Usage }) {
         kind="bars"
         heightPx={140}
         times={times}
-        series={[{ name: "allowed", color: "--accent", values: rows.map(({ allowed }) => allowed) }]}
+        series={[
+          { name: "all", color: "--accent", values: allowed },
+          { name: "limited or denied", color: "--bad", values: other },
+        ]}
       />
       <details>
         <summary>Figures of each day</summary>
@@ -131,6 +134,29 @@ function UsageView({ usage }: { readonly usage: Usage }) {
     </div>
   );
 }
+
+const DAY_SECONDS = 86_400;
+
+/** Every day of the report, because a day without requests has no row. It has no bar either. Half a day more on both sides gives the bars room. */
+function dayByDay({ usage, from, to }: Usage) {
+  const byDay = new Map(usage.map((row) => [Date.parse(row.time ?? "") / 1000, row]));
+  const [first, last] = [Date.parse(from) / 1000, Date.parse(to) / 1000];
+  const days: number[] = [];
+  for (let day = first; day < last; day += DAY_SECONDS) days.push(day);
+  const values = (of: (row: typeof NOTHING) => number) => [
+    null,
+    ...days.map((day) => of(byDay.get(day) ?? NOTHING) || null),
+    null,
+  ];
+  return {
+    times: [first - DAY_SECONDS / 2, ...days, last - DAY_SECONDS / 2],
+    // The bars overlap, so the higher one contains the lower one.
+    allowed: values((row) => row.allowed + row.limited + row.denied),
+    other: values((row) => row.limited + row.denied),
+  };
+}
+
+const NOTHING: Pick<Row, "allowed" | "limited" | "denied"> = { allowed: 0, limited: 0, denied: 0 };
 
 const DAYS: readonly Column<Row>[] = [
   { title: "Day (UTC)", cell: ({ time }) => <time dateTime={time ?? ""}>{time?.slice(0, 10)}</time> },

@@ -17,11 +17,12 @@ export interface SignInProps {
 /** Exchanges a credential for a session. The field is emptied at once, so the page does not keep the credential. */
 export function SignIn({ sessions, because, linkProblem }: SignInProps) {
   const field = useRef<HTMLInputElement>(null);
+  const account = useRef<HTMLAnchorElement>(null);
   const [problem, setProblem] = useState<unknown>(undefined);
   const [isRunning, setRunning] = useState(false);
   useEffect(() => {
     document.title = "Sign in · Latchkey";
-    field.current?.focus();
+    (account.current ?? field.current)?.focus();
   }, []);
   const submit = async (event: TargetedSubmitEvent<HTMLFormElement>) => {
     event.preventDefault();
@@ -49,7 +50,7 @@ export function SignIn({ sessions, because, linkProblem }: SignInProps) {
       {shown !== undefined && <ProblemNotice problem={shown} />}
       {offersOidc() && (
         <>
-          <a class="button primary wide" href="/console/oidc">
+          <a ref={account} class="button primary wide" href="/console/oidc">
             Sign in with your account
           </a>
           <p class="or">or with a credential</p>

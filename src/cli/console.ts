@@ -11,11 +11,13 @@ export function addConsoleCommand(program: Command, io: Io, finish: (exitCode: n
   program
     .command("console")
     .description("print a link that signs in to the console, once and within a minute")
-    .action(async () => {
-      const printLink: Parameters<typeof withClient>[1] = async (client, url) => {
+    .option("--json", "print JSON")
+    .action(async ({ json }: { readonly json?: true }) => {
+      const printLink: Parameters<typeof withClient>[1] = async (client, base) => {
         const { link, expires_at } = await client.console.link();
-        io.print(`${url.replace(/\/+$/, "")}/console#link=${link}`);
-        io.printError(`Open the link before ${expires_at}. It works once, so do not share it.`);
+        const url = `${base.replace(/\/+$/, "")}/console#link=${link}`;
+        io.print(json ? JSON.stringify({ url, expires_at }) : url);
+        if (!json) io.printError(`Open the link before ${expires_at}. It works once, so do not share it.`);
       };
       finish(await withClient(io, printLink, HINTS));
     });

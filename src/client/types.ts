@@ -566,29 +566,8 @@ export interface Figures {
   readonly seconds: number;
   readonly decisions: readonly {
     readonly verdict: "allow" | "deny";
-    readonly reason:
-      | "allowed"
-      | "request_malformed"
-      | "credential_missing"
-      | "credential_ambiguous"
-      | "credential_invalid"
-      | "key_expired"
-      | "key_revoked"
-      | "key_disabled"
-      | "key_superseded"
-      | "legacy_key_removed"
-      | "certificate_mismatch"
-      | "address_not_allowed"
-      | "https_required"
-      | "route_unknown"
-      | "scope_missing"
-      | "rate_limited"
-      | "quota_exceeded"
-      | "too_many_failures"
-      | "limits_unavailable"
-      | "revocations_stale"
-      | "credential_unavailable"
-      | "internal";
+    /** `allowed`, or the reason of a denial. */
+    readonly reason: string;
     readonly mode: "enforce" | "shadow";
     readonly per_second: number;
   }[];

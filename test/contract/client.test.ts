@@ -95,7 +95,7 @@ test("the client has exactly the calls of the document", async () => {
     return Response.json(anything);
   };
   try {
-    const { keys, limits, migration, policy, freeze, ...calls } = stub;
+    const { keys, limits, migration, policy, freeze, console: ofConsole, ...calls } = stub;
     await calls.register({ name: "n", key_type: "r" });
     await calls.jwks();
     await Promise.all([calls.validate("k"), calls.refresh("k"), calls.revoke("k"), calls.introspect("k")]);
@@ -137,6 +137,12 @@ test("the client has exactly the calls of the document", async () => {
       freeze.show(),
       freeze.start(1),
       freeze.end(),
+      ofConsole.signIn({ link: "l" }),
+      ofConsole.session(),
+      ofConsole.renew(),
+      ofConsole.signOut(),
+      ofConsole.link(),
+      calls.figures(new AbortController().signal).next(),
     ]);
   } finally {
     globalThis.fetch = original;

@@ -148,7 +148,10 @@ describe(PLATFORMS["package.test.ts"], () => {
         fetch(`http://127.0.0.1:${envoy.port}/v1/chat/x`, { headers });
       expect((await ask({})).status).toBe(401);
       expect((await ask({ authorization: `Bearer ${api_key}` })).status).toBe(200);
-      for (const path of ["/openapi.json", "/docs", "/api-auth-migration.js"])
+      const page = await (await fetch(`http://${http}/console`)).text();
+      const files = [...page.matchAll(/"(\/console\/assets\/[^"]+)"/g)].map(([, path = ""]) => path);
+      expect(files).toHaveLength(2);
+      for (const path of ["/openapi.json", "/docs", "/api-auth-migration.js", ...files])
         expect((await fetch(`http://${http}${path}`)).status, path).toBe(200);
     } finally {
       await Promise.all([envoy.stop(), upstream.stop()]);

@@ -24,7 +24,7 @@ export function figuresRoute(ports: ApiPorts, streams: EventStreams): Endpoint {
       status: 200,
       description: "The stream. The schema is that of the data of an event.",
       schema: figures,
-      mediaTypes: ["text/event-stream"],
+      isEventStream: true,
     },
     problems: ["too_many_streams"],
     handle: ({ request, reply }) => streams.open(request, reply, () => denialOf(request, ports)),

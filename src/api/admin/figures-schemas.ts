@@ -1,5 +1,4 @@
 import { z } from "zod";
-import { DENY_REASONS } from "../../core/decision/decision.ts";
 import { statusResponse } from "./status-route.ts";
 
 /** The figures of an instance between two events of the stream. */
@@ -10,7 +9,7 @@ export const figures = z
     decisions: z.array(
       z.object({
         verdict: z.enum(["allow", "deny"]),
-        reason: z.enum(["allowed", ...DENY_REASONS]),
+        reason: z.string().meta({ description: "`allowed`, or the reason of a denial." }),
         mode: z.enum(["enforce", "shadow"]),
         per_second: z.number(),
       }),

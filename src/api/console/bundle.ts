@@ -19,6 +19,8 @@ export async function bundleConsole(): Promise<readonly BundledFile[]> {
   const sources = new URL("../../console/", import.meta.url);
   const { outputFiles } = await build({
     entryPoints: BUNDLED_PAGES.map((page) => fileURLToPath(new URL(`${page}.tsx`, sources))),
+    // The names of the files must not depend on where they are built.
+    absWorkingDir: fileURLToPath(sources),
     entryNames: "[name]-[hash]",
     outdir: "out",
     bundle: true,

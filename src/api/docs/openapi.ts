@@ -53,8 +53,9 @@ export function openApiDocument(endpoints: readonly Endpoint[], version: string)
 
 function operation(endpoint: Endpoint, schemas: Record<string, Json>): Json {
   const { response: answer } = endpoint;
+  const mediaType = answer.isEventStream ? "text/event-stream" : "application/json";
   const content = answer.schema && {
-    "application/json": { schema: schemaRef(answer.schema, "output", schemas) },
+    [mediaType]: { schema: schemaRef(answer.schema, "output", schemas) },
     ...Object.fromEntries((answer.mediaTypes ?? []).map((type) => [type, { schema: { type: "string" } }])),
   };
   return {

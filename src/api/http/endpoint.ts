@@ -29,6 +29,8 @@ export interface Endpoint {
     readonly schema?: z.ZodType;
     /** Further media types in which the caller can have the response. */
     readonly mediaTypes?: readonly string[];
+    /** Whether the response is a stream of events, each with data of the schema. */
+    readonly isEventStream?: true;
   };
   /** Every problem that the call may return. */
   readonly problems: readonly ProblemName[];

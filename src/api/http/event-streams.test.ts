@@ -63,7 +63,7 @@ test("each stream gets the same events, and nothing runs without a stream", asyn
   const read = await Promise.all([readUntil(first, "data: 3\n\n"), readUntil(second, "data: 3\n\n")]);
   for (const events of read) expect(events).toContain("data: 2\n\ndata: 3\n\n");
   for (const call of opened) call.destroy();
-  // The last timer may still have to notice that nobody is left.
+  // The last timer may still have to notice that there is no stream.
   await expect
     .poll(async () => {
       const before = samples;

@@ -3,7 +3,7 @@ import { Button } from "./button.tsx";
 
 export interface CopyButtonProps {
   readonly text: string;
-  /** What is copied, for screen readers: "the key". */
+  /** Names the text for screen readers: "the key". */
   readonly what: string;
 }
 

@@ -11,7 +11,7 @@ export interface ControlAttributes {
 export interface FieldProps {
   readonly label: string;
   readonly hint?: string;
-  /** What is wrong with the value, in a sentence. */
+  /** The error of the value, as a sentence. */
   readonly error?: string | undefined;
   /** Renders the control with these attributes. */
   readonly children: (attributes: ControlAttributes) => ComponentChildren;

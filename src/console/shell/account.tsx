@@ -15,7 +15,7 @@ const MEANINGS = {
   "system:write": "Reload the policy, and set the migration phase.",
 } as const;
 
-/** Who has signed in, what the session may do, and the way out. */
+/** The name of the person, the scopes and times of the session, and the sign-out. */
 export function Account({ onHelp }: { readonly onHelp: () => void }) {
   const { name } = useSession();
   const [isOpen, setOpen] = useState(false);

@@ -14,7 +14,7 @@ export type LinkDeps = CommitDeps & AuditDeps & { readonly store: RememberedCall
 /**
  * Ends a session before its own end. A session has an id of the form of a key id, so the revocation feed takes its end to every
  * instance as it does for a key without a record.
- * @param expiresAt NumericDate of the session's own end, after which nobody needs to know
+ * @param expiresAt NumericDate of the session's own end, after which no instance needs to know
  */
 export function endSession(
   deps: SessionEndDeps,

@@ -18,7 +18,7 @@ function isRenewal(method: string, route: string): boolean {
   return method === "PUT" && route === "/api/console/session";
 }
 
-/** A callback of the OpenID Connect provider that signs nobody in leads back to the page, which says why. */
+/** A callback of the OpenID Connect provider that signs no one in leads back to the page, which says why. */
 function isRejectedSignIn({ status, problem }: CompletedCall): boolean {
   return status === 303 && problem !== undefined;
 }

@@ -18,7 +18,7 @@ function problemsOf(console: string): readonly string[] {
   return parsed.ok ? [] : parsed.problems;
 }
 
-test("without an entry nobody can sign in", () => {
+test("without an entry no one can sign in", () => {
   const parsed = parsePolicy({ text: HEAD, fileName: "p" });
   expect(parsed.ok && parsed.policy.signIn).toEqual({ operators: [] });
 });

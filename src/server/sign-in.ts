@@ -26,7 +26,7 @@ export interface SignIn {
   readonly issuer: string;
 }
 
-/** Undefined if the settings name no provider. Calls it for the first time when somebody signs in. */
+/** Undefined if the settings name no provider. The provider is first called at the first sign-in. */
 export function openSignIn({ settings, log }: Pick<Runtime, "settings" | "log">): SignIn | undefined {
   const { OIDC_ISSUER: issuer, OIDC_CLIENT_ID: clientId, OIDC_CLIENT_SECRET: clientSecret } = settings;
   if (issuer === undefined || clientId === undefined) return undefined;

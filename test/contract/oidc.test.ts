@@ -198,7 +198,7 @@ describe("an ID token is not accepted", () => {
 });
 
 describe("a provider that does not work", () => {
-  test("is asked again after a pause, and never more often, whoever wants to sign in", async () => {
+  test("is asked again after a pause, and never more often, however many people want to sign in", async () => {
     real.intercept = (_, response) => Boolean(json(response, {}, 500));
     for (let call = 0; call < 5; call++)
       expect(await provider.begin(REDIRECT)).toEqual({ ok: false, failure: "provider_unavailable" });
@@ -233,7 +233,7 @@ describe("a provider that does not work", () => {
     ["more than a megabyte", (response) => json(response, metadata({ padding: "x".repeat(2 ** 20) }))],
     ["a closed connection", (response) => response.destroy()],
   ];
-  test.for(broken)("responds with %s: nobody signs in, and the log gets a sentence", async ([, answer]) => {
+  test.for(broken)("responds with %s: no one signs in, and the log gets a sentence", async ([, answer]) => {
     real.intercept = (_request, response) => Boolean(answer(response) ?? true) || true;
     expect(await provider.begin(REDIRECT)).toEqual({ ok: false, failure: "provider_unavailable" });
     expect(results).toEqual([expect.stringMatching(/^[^{}]{5,200}$/)]);

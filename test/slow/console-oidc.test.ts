@@ -102,7 +102,7 @@ test("a session ends when a reload takes its mapping away, in the middle of what
   await tested.client.policy.reload();
 });
 
-test("without the provider nobody signs in by it, and everything else works", async () => {
+test("without the provider no one signs in by it, and everything else works", async () => {
   const page = await open("u6", "ops");
   tested.provider.intercept = (request, response) =>
     request.url === "/token" && Boolean(response.writeHead(500).end());

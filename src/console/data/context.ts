@@ -43,7 +43,7 @@ export function useSessions(): ConsoleSessions {
   return useConsole().sessions;
 }
 
-/** Who has signed in, and what the session may do. */
+/** The signed-in person, and what the session may do. */
 export function useSession(): ConsoleSession {
   return useConsole().session;
 }

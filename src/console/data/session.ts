@@ -67,12 +67,10 @@ export function createConsoleSessions(origin: string, storage: Storage): Console
     },
     async resume() {
       if (storage.getItem(PROOF) === null) return end();
-      try {
-        become({ kind: "signed-in", session: await client.console.session() });
-      } catch (problem) {
-        if (isEnd(problem)) end(problem.message);
-        else become({ kind: "unreachable", problem });
-      }
+      await client.console.session().then(
+        (session) => become({ kind: "signed-in", session }),
+        (problem) => (isEnd(problem) ? end(problem.message) : become({ kind: "unreachable", problem })),
+      );
     },
     signIn: (by) => client.console.signIn(by).then(begin),
     signInByOidc: () => client.console.signInByOidc().then(begin),

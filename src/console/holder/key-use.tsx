@@ -14,7 +14,7 @@ export interface KeyUseProps {
   readonly readUsage: () => Promise<Usage>;
 }
 
-/** What is left of a key's limits, and what it has used. */
+/** The remainder of a key's limits, and its usage. */
 export function KeyUse({ readLimits, readUsage }: KeyUseProps) {
   const limits = useCall(useCallback(readLimits, [readLimits]));
   const usage = useCall(useCallback(readUsage, [readUsage]));
@@ -137,7 +137,7 @@ function UsageView({ usage }: { readonly usage: Usage }) {
 
 const DAY_SECONDS = 86_400;
 
-/** Every day of the report, because a day without requests has no row. It has no bar either. Half a day more on both sides gives the bars room. */
+/** Every day of the report, because a day without requests has no row. It has no bar either. Half a day more on both sides keeps the bars whole. */
 function dayByDay({ usage, from, to }: Usage) {
   const byDay = new Map(usage.map((row) => [Date.parse(row.time ?? "") / 1000, row]));
   const [first, last] = [Date.parse(from) / 1000, Date.parse(to) / 1000];

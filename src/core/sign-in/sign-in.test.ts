@@ -41,7 +41,7 @@ describe("an operator by claims", () => {
     "{ operators: [{ claim: groups, value: ops, role: admin }, { claim: groups, value: support, role: admin, scopes: [keys:read] }] }",
   );
 
-  test("has exactly what its mapping says, and nobody else is one", () => {
+  test("has exactly what its mapping says, and no other person is one", () => {
     const ops = caller({ groups: ["x", "ops"] }, policy);
     expect(callerHas(ops, "keys:write")).toBe(true);
     expect(callerHas(ops, "system:write")).toBe(false);
@@ -128,7 +128,7 @@ describe("a holder by claims", () => {
     expect(callerName(found)).toBe("owner:ann%7C1/ann@example.com");
   });
 
-  test("is nobody's owner by a claim that is missing, no text, no owner's name, or the id of a family", () => {
+  test("has no owner by a claim that is missing, no text, no owner's name, or the id of a family", () => {
     expect(holder(undefined)).toBe("owner_missing");
     expect(holder(["acme"])).toBe("owner_missing");
     for (const org of ["", "a b", "corp:acme", "x".repeat(129), "fam_abcdefghijklmnopqrstuv", "a\nb"])

@@ -2,6 +2,7 @@ import type { LatchkeyClient } from "../../client/client.ts";
 import { createClient } from "../../client/client.ts";
 import { LatchkeyProblem } from "../../client/problem.ts";
 import type { ConsoleSession, OpenedConsoleSession, SignIn } from "../../client/types.ts";
+import { createStateStore } from "./state-store.ts";
 
 /** What the frame shows. */
 export type SessionState =
@@ -38,13 +39,8 @@ const RENEW_EVERY_MS = 60_000;
 export function createConsoleSessions(origin: string, storage: Storage): ConsoleSessions {
   const headers = () => ({ "x-latchkey-console": storage.getItem(PROOF) ?? "none" });
   const client = createClient({ url: origin, headers });
-  const listeners = new Set<() => void>();
-  let state: SessionState = { kind: "unknown" };
+  const { state, become, subscribe } = createStateStore<SessionState>({ kind: "unknown" });
   let renewedMs = 0;
-  const become = (next: SessionState) => {
-    state = next;
-    for (const listener of listeners) listener();
-  };
   const end = (because?: string) => {
     storage.removeItem(PROOF);
     become({ kind: "signed-out", ...(because !== undefined && { because }) });
@@ -54,17 +50,16 @@ export function createConsoleSessions(origin: string, storage: Storage): Console
     renewedMs = Date.now();
     become({ kind: "signed-in", session });
   };
+  const onRenewed = (session: ConsoleSession) =>
+    state().kind === "signed-in" ? become({ kind: "signed-in", session }) : undefined;
   const onProblem = (problem: unknown) => {
-    if (state.kind === "signed-in" && isEnd(problem)) end(problem.message);
+    if (state().kind === "signed-in" && isEnd(problem)) end(problem.message);
   };
   return {
     client,
     headers,
-    state: () => state,
-    subscribe(onChange) {
-      listeners.add(onChange);
-      return () => void listeners.delete(onChange);
-    },
+    state,
+    subscribe,
     async resume() {
       if (storage.getItem(PROOF) === null) return end();
       await client.console.session().then(
@@ -80,11 +75,9 @@ export function createConsoleSessions(origin: string, storage: Storage): Console
     },
     onProblem,
     onAction() {
-      if (state.kind !== "signed-in" || Date.now() - renewedMs < RENEW_EVERY_MS) return;
+      if (state().kind !== "signed-in" || Date.now() - renewedMs < RENEW_EVERY_MS) return;
       renewedMs = Date.now();
-      client.console.renew().then((session) => {
-        if (state.kind === "signed-in") become({ kind: "signed-in", session });
-      }, onProblem);
+      client.console.renew().then(onRenewed, onProblem);
     },
   };
 }

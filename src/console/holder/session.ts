@@ -3,6 +3,7 @@ import { createClient } from "../../client/client.ts";
 import { LatchkeyProblem } from "../../client/problem.ts";
 import type { OwnerSession } from "../../client/types.ts";
 import { offersOidc, takeSignInResult } from "../data/sign-in-text.ts";
+import { createStateStore } from "../data/state-store.ts";
 
 export type OwnerState =
   | { readonly kind: "unknown" }
@@ -33,7 +34,7 @@ const RENEW_EVERY_MS = 60_000;
 export function createOwnerSessions(origin: string, storage: Storage): OwnerSessions {
   const headers = () => ({ "x-latchkey-keys": storage.getItem(PROOF) ?? "none" });
   const client = createClient({ url: origin, headers });
-  const { state, become, subscribe } = createStateStore();
+  const { state, become, subscribe } = createStateStore<OwnerState>({ kind: "unknown" });
   let renewedMs = 0;
   const end = (because?: string) => {
     storage.removeItem(PROOF);
@@ -77,22 +78,6 @@ export function createOwnerSessions(origin: string, storage: Storage): OwnerSess
       if (state().kind !== "signed-in" || Date.now() - renewedMs < RENEW_EVERY_MS) return;
       renewedMs = Date.now();
       client.owner.renew().then(onRenewed, onProblem);
-    },
-  };
-}
-
-function createStateStore() {
-  const listeners = new Set<() => void>();
-  let state: OwnerState = { kind: "unknown" };
-  return {
-    state: () => state,
-    become(next: OwnerState) {
-      state = next;
-      for (const listener of listeners) listener();
-    },
-    subscribe(onChange: () => void) {
-      listeners.add(onChange);
-      return () => void listeners.delete(onChange);
     },
   };
 }

@@ -102,6 +102,16 @@ test("a session ends when a reload takes its mapping away, in the middle of what
   await tested.client.policy.reload();
 });
 
+test("the incident switch ends the sessions of a role, as it ends its keys", async () => {
+  const page = await open("u9", "support");
+  await signInLink(page).click();
+  await overview(page).waitFor();
+  await tested.client.keys.revokeIssuedBefore({ before: new Date().toISOString(), role: "basic" });
+  expect(await call(page, "GET", "/api/admin/keys")).toBe(200);
+  await tested.client.keys.revokeIssuedBefore({ before: new Date().toISOString(), role: "admin" });
+  expect(await call(page, "GET", "/api/admin/keys")).toBe(401);
+});
+
 test("without the provider no one signs in by it, and everything else works", async () => {
   const page = await open("u6", "ops");
   tested.provider.intercept = (request, response) =>

@@ -177,6 +177,13 @@ test("another owner's keys are neither shown nor touched, whatever the page is m
   for (const proof of ["", "none"])
     expect((await call("GET", "/api/owner/keys", undefined, { "x-latchkey-keys": proof }))[0]).toBe(401);
   expect((await tested.client.validate(key)).valid).toBe(true);
+  // The revocation of an owner ends its sessions, or a stolen one would make the next key.
+  const lasting = await signInAs("kim", "other");
+  await tested.client.keys.revokeOwner("other");
+  await lasting.getByRole("button", { name: "Create a key" }).click();
+  await lasting.getByLabel("Name", { exact: true }).fill("too late");
+  await lasting.getByRole("button", { name: "Create key" }).click();
+  await lasting.getByText("Your session has ended. Sign in again.").waitFor();
   // An operator has given this one: the holder sees and revokes it, but gets no successor of it.
   const given = await tested.client.register({ name: "given", key_type: "secret", owner: "evil" });
   expect((await call("POST", `/api/owner/keys/${given.key_id}/rotate`, {}))[0]).toBe(403);

@@ -5,6 +5,7 @@ import { callerName } from "../../core/keys/operator.ts";
 import { holderCaller } from "../../core/sign-in/holder-person.ts";
 import type { Session, Sessions } from "../console/sessions.ts";
 import type { Access } from "../http/access.ts";
+import { isCutOff } from "../http/caller.ts";
 import type { ApiPorts } from "../http/calls.ts";
 import { originOf } from "../http/calls.ts";
 import type { ProblemName } from "../http/problem.ts";
@@ -52,15 +53,14 @@ function denialOf(kind: "none" | "cross_site" | "ended"): ProblemName {
 }
 
 /** The holder by the current policy. */
-export function holderOf(
-  session: Session,
-  { policy, stalenessMs, signInIssuer }: OwnerPorts,
-): Omit<SignedInHolder, "origin"> | ProblemName {
+export function holderOf(session: Session, ports: OwnerPorts): Omit<SignedInHolder, "origin"> | ProblemName {
+  const { policy, stalenessMs, signInIssuer } = ports;
   const { subject } = session;
   const current = policy();
   const isHolder = subject.kind === "holder" && subject.issuer === signInIssuer;
   const owner = isHolder ? holderCaller(subject.person, current) : undefined;
-  if (owner === undefined || !isHolder) return "session_ended";
+  if (owner === undefined || !isHolder || isCutOff(session, { owner: owner.owner }, ports))
+    return "session_ended";
   if (revocationsAreStale(current, stalenessMs())) return "revocations_stale";
   return { owner, session, name: subject.person.name };
 }

@@ -36,7 +36,10 @@ export function operatorPersonOf(
 }
 
 /** What the person may do by the current policy; undefined if its mapping no longer applies. */
-export function operatorCaller(person: OperatorPerson, policy: Policy): Caller | undefined {
+export function operatorCaller(
+  person: OperatorPerson,
+  policy: Policy,
+): Extract<Caller, { kind: "person" }> | undefined {
   const mapping = policy.signIn.operators.find((entry) => person.held.includes(mappingId(entry)));
   const role = mapping && policy.roles.get(mapping.role);
   if (role === undefined) return undefined;

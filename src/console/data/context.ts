@@ -43,7 +43,7 @@ export function useSessions(): ConsoleSessions {
   return useConsole().sessions;
 }
 
-/** The signed-in person, and what the session may do. */
+/** The person's name and scopes. */
 export function useSession(): ConsoleSession {
   return useConsole().session;
 }

@@ -41,17 +41,27 @@ export function createConsoleSessions(origin: string, storage: Storage): Console
   const client = createClient({ url: origin, headers });
   const { state, become, subscribe } = createStateStore<SessionState>({ kind: "unknown" });
   let renewedMs = 0;
+  // Tabs of one profile share the cookie. A sign-in or sign-out in one of them changes whom all of them act for.
+  addEventListener("storage", ({ key }) => {
+    if (key === PROOF || key === null) void resume();
+  });
   const end = (because?: string) => {
     storage.removeItem(PROOF);
     become({ kind: "signed-out", ...(because !== undefined && { because }) });
   };
+  const onSession = (session: ConsoleSession) => become({ kind: "signed-in", session });
   const begin = ({ proof, ...session }: OpenedConsoleSession) => {
     storage.setItem(PROOF, proof);
     renewedMs = Date.now();
-    become({ kind: "signed-in", session });
+    onSession(session);
   };
-  const onRenewed = (session: ConsoleSession) =>
-    state().kind === "signed-in" ? become({ kind: "signed-in", session }) : undefined;
+  const resume = async () => {
+    if (storage.getItem(PROOF) === null) return end();
+    return client.console.session().then(onSession, (problem: unknown) => {
+      if (isEnd(problem)) end(problem.message);
+      else become({ kind: "unreachable", problem });
+    });
+  };
   const onProblem = (problem: unknown) => {
     if (state().kind === "signed-in" && isEnd(problem)) end(problem.message);
   };
@@ -60,13 +70,7 @@ export function createConsoleSessions(origin: string, storage: Storage): Console
     headers,
     state,
     subscribe,
-    async resume() {
-      if (storage.getItem(PROOF) === null) return end();
-      await client.console.session().then(
-        (session) => become({ kind: "signed-in", session }),
-        (problem) => (isEnd(problem) ? end(problem.message) : become({ kind: "unreachable", problem })),
-      );
-    },
+    resume,
     signIn: (by) => client.console.signIn(by).then(begin),
     signInByOidc: () => client.console.signInByOidc().then(begin),
     async signOut() {
@@ -77,7 +81,7 @@ export function createConsoleSessions(origin: string, storage: Storage): Console
     onAction() {
       if (state().kind !== "signed-in" || Date.now() - renewedMs < RENEW_EVERY_MS) return;
       renewedMs = Date.now();
-      client.console.renew().then(onRenewed, onProblem);
+      client.console.renew().then((session) => state().kind === "signed-in" && onSession(session), onProblem);
     },
   };
 }

@@ -36,6 +36,10 @@ export function createOwnerSessions(origin: string, storage: Storage): OwnerSess
   const client = createClient({ url: origin, headers });
   const { state, become, subscribe } = createStateStore<OwnerState>({ kind: "unknown" });
   let renewedMs = 0;
+  // Tabs of one profile share the cookie. A sign-in or sign-out in one of them changes whom all of them act for.
+  addEventListener("storage", ({ key }) => {
+    if (key === PROOF || key === null) void start();
+  });
   const end = (because?: string) => {
     storage.removeItem(PROOF);
     become({ kind: "signed-out", ...(because !== undefined && { because }) });
@@ -47,21 +51,19 @@ export function createOwnerSessions(origin: string, storage: Storage): OwnerSess
   const onProblem = (problem: unknown) => {
     if (state().kind === "signed-in" && isEnd(problem)) end(sentenceOf(problem));
   };
-  const onRenewed = (session: OwnerSession) => {
-    if (state().kind === "signed-in") become({ kind: "signed-in", session });
-  };
+  const onSession = (session: OwnerSession) => become({ kind: "signed-in", session });
   const signIn = async () => {
     const { proof, ...session } = await client.owner.signIn();
     storage.setItem(PROOF, proof);
     renewedMs = Date.now();
-    become({ kind: "signed-in", session });
+    onSession(session);
   };
   const start = async () => {
     const result = takeSignInResult();
     if (typeof result === "object") return end(result.because);
     if (result === "signed-in") return signIn().catch(fail);
     if (!offersOidc() || storage.getItem(PROOF) === null) return end();
-    return client.owner.session().then((session) => become({ kind: "signed-in", session }), fail);
+    return client.owner.session().then(onSession, fail);
   };
   return {
     client,
@@ -77,7 +79,7 @@ export function createOwnerSessions(origin: string, storage: Storage): OwnerSess
     onAction() {
       if (state().kind !== "signed-in" || Date.now() - renewedMs < RENEW_EVERY_MS) return;
       renewedMs = Date.now();
-      client.owner.renew().then(onRenewed, onProblem);
+      client.owner.renew().then((session) => state().kind === "signed-in" && onSession(session), onProblem);
     },
   };
 }

@@ -10,6 +10,8 @@ import { createOwnerSessions } from "./holder/session.ts";
 const root = document.getElementById("app");
 if (root !== null) {
   const sessions = createOwnerSessions(location.origin, localStorage);
+  // What the server has put there is shown until now.
+  root.replaceChildren();
   render(<HolderApp sessions={sessions} />, root);
   void sessions.start();
 }

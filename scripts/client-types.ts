@@ -66,6 +66,12 @@ import {
   phaseEffect,
   roleUse,
 } from "../src/api/legacy/legacy-schemas.ts";
+import {
+  openedOwnerSessionResponse,
+  ownerSessionResponse,
+  ownListQuery,
+  ownRegisterBody,
+} from "../src/api/owner/owner-schemas.ts";
 import { typeDeclarations } from "./json-schema-types.ts";
 
 export const CLIENT_TYPES_FILE = new URL("../src/client/types.ts", import.meta.url);
@@ -93,6 +99,8 @@ const REQUESTS: Readonly<Record<string, z.ZodType>> = {
   UsageFilter: usageReportQuery,
   PolicyCheck: policyCheckBody,
   SignIn: signInBody,
+  OwnKeyFilter: ownListQuery,
+  OwnRegistration: ownRegisterBody,
 };
 /** The bodies that the API returns, and their named parts. */
 const RESPONSES: Readonly<Record<string, z.ZodType>> = {
@@ -111,6 +119,8 @@ const RESPONSES: Readonly<Record<string, z.ZodType>> = {
   Roles: rolesResponse,
   Reload: reloadResponse,
   JwkSet: jwkSetResponse,
+  OwnerSession: ownerSessionResponse,
+  OpenedOwnerSession: openedOwnerSessionResponse,
   LegacyIssuedKey: legacyIssued,
   MigrationStatus: migrationResponse,
   FreezeStatus: freezeResponse,

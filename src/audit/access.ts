@@ -5,7 +5,9 @@ const DENIED_STATUSES = new Set([401, 403, 409, 410, 429]);
 const OPERATORS = ["/api/admin/", "/api/console/"] as const;
 
 /** Whether a call is audited: denials, sign-ins, and every call of an operator that is not a read. */
-export function isAccountable({ method, route = "", status }: CompletedCall): boolean {
+export function isAccountable(call: CompletedCall): boolean {
+  const { method, route = "", status } = call;
+  if (isRejectedSignIn(call)) return true;
   if (DENIED_STATUSES.has(status)) return true;
   const looking = method === "GET" || method === "HEAD" || isRenewal(method, route);
   return !looking && OPERATORS.some((prefix) => route.startsWith(prefix));
@@ -16,6 +18,11 @@ function isRenewal(method: string, route: string): boolean {
   return method === "PUT" && route === "/api/console/session";
 }
 
+/** A callback of the OpenID Connect provider that signs no one in leads back to the page, which says why. */
+function isRejectedSignIn({ status, problem }: CompletedCall): boolean {
+  return status === 303 && problem !== undefined;
+}
+
 /** The audit fields of a call. They never include its path, query or body. */
 export function accessFields(call: CompletedCall) {
   const { method, route, status, problem, actor, keyId, address, requestId } = call;
@@ -23,7 +30,7 @@ export function accessFields(call: CompletedCall) {
     method,
     route,
     status,
-    outcome: status < 400 ? "done" : "refused",
+    outcome: status < 400 && !isRejectedSignIn(call) ? "done" : "refused",
     reason: problem,
     actor,
     key_id: keyId,

@@ -29,6 +29,10 @@ import type {
   LegacyIssuedKey,
   MigrationStatus,
   OpenedConsoleSession,
+  OpenedOwnerSession,
+  OwnerSession,
+  OwnKeyFilter,
+  OwnRegistration,
   Phase,
   PlanKeys,
   Plans,
@@ -112,6 +116,7 @@ export function createClient(options: ClientOptions) {
     keys: keyCalls(transport),
     usage: usageCalls(transport),
     console: consoleCalls(transport),
+    owner: ownerCalls(transport),
     ...operatorCalls(transport),
   };
 }
@@ -172,12 +177,45 @@ function consoleCalls({ call, json }: Transport) {
   const path = "/api/console/session";
   return {
     signIn: (by: SignIn) => json<OpenedConsoleSession>({ method: "POST", path, body: by }),
+    /** Exchanges a sign-in by OpenID Connect, which is in a cookie. */
+    signInByOidc: () => json<OpenedConsoleSession>({ method: "POST", path: `${path}/oidc` }),
     session: () => json<ConsoleSession>({ method: "GET", path }),
     /** Moves the end of an idle session. */
     renew: () => json<ConsoleSession>({ method: "PUT", path }),
     signOut: () => call({ method: "DELETE", path }),
     /** Creates a link that signs in once with the client's own token. */
     link: () => json<ConsoleLink>({ method: "POST", path: "/api/console/links" }),
+  };
+}
+
+/** The keys of a holder that has signed in by OpenID Connect. */
+function ownerCalls({ call, json }: Transport) {
+  const session = "/api/owner/session";
+  const keys = "/api/owner/keys";
+  const keyPath = (keyId: string) => `${keys}/${pathSegment(keyId)}`;
+  return {
+    /** Exchanges a sign-in, which is in a cookie. */
+    signIn: () => json<OpenedOwnerSession>({ method: "POST", path: session }),
+    session: () => json<OwnerSession>({ method: "GET", path: session }),
+    /** Moves the end of an idle session. */
+    renew: () => json<OwnerSession>({ method: "PUT", path: session }),
+    signOut: () => call({ method: "DELETE", path: session }),
+    list: (filter: OwnKeyFilter = {}) => json<KeyList>({ method: "GET", path: keys, query: filter }),
+    create: (registration: OwnRegistration, { idempotencyKey }: Repeatable = {}) =>
+      json<IssuedKey>({ method: "POST", path: keys, body: registration, idempotencyKey }),
+    /** Issues the successor now. `overlap`: seconds for which the old key stays valid. */
+    rotate: (
+      keyId: string,
+      rotation: { readonly overlap?: number } = {},
+      { idempotencyKey }: Repeatable = {},
+    ) =>
+      json<IssuedKey>({ method: "POST", path: `${keyPath(keyId)}/rotate`, body: rotation, idempotencyKey }),
+    /** `family`: also its predecessors and successors. */
+    revoke: (keyId: string, { family = false }: { readonly family?: boolean } = {}) =>
+      call({ method: "DELETE", path: keyPath(keyId), ...(family && { query: { family: true } }) }),
+    limits: (keyId: string) => json<HolderLimits>({ method: "GET", path: `${keyPath(keyId)}/limits` }),
+    usage: (keyId: string, query: UsageQuery = {}) =>
+      json<Usage>({ method: "GET", path: `${keyPath(keyId)}/usage`, query }),
   };
 }
 

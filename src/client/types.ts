@@ -219,6 +219,29 @@ export interface SignIn {
   readonly link?: string;
 }
 
+export interface OwnKeyFilter {
+  readonly status?: KeyStatus;
+  readonly name_prefix?: string;
+  readonly cursor?: string;
+  readonly limit?: number;
+}
+
+export interface OwnRegistration {
+  /** A name for people to read. Latchkey does not verify it. */
+  readonly name: string;
+  /** The role. */
+  readonly key_type: string;
+  /** Stored with the key; at most 512 bytes as JSON. */
+  readonly metadata?: Readonly<Record<string, JsonValue>>;
+  /** A subset of the role's scopes; all of them by default. */
+  readonly scopes?: readonly string[];
+  /** Lifetime in seconds; at most the role's ttl, which is the default. */
+  readonly ttl?: number;
+  /** Networks (CIDR) from which the key is accepted. By default it is accepted from any address. */
+  readonly addresses?: readonly string[];
+  readonly cnf?: Confirmation;
+}
+
 export interface IssuedKey {
   /** The key. Only this response contains it. */
   readonly api_key: string;
@@ -468,6 +491,44 @@ export interface Reload {
 /** RFC 7517, public members only. */
 export interface JwkSet {
   readonly keys: readonly Readonly<Record<string, string>>[];
+}
+
+export interface OwnerSession {
+  /** The person, for people to read. */
+  readonly name: string;
+  /** The owner whose keys the person manages. */
+  readonly owner: string;
+  /** The roles whose keys the person may create and rotate. */
+  readonly roles: readonly {
+    readonly name: string;
+    readonly scopes: readonly string[];
+    /** The longest lifetime of its keys, in seconds. */
+    readonly ttl: number;
+  }[];
+  readonly started_at: string;
+  /** When it ends without a further action. */
+  readonly ends_at: string;
+  readonly ends_at_latest: string;
+}
+
+export interface OpenedOwnerSession {
+  /** The person, for people to read. */
+  readonly name: string;
+  /** The owner whose keys the person manages. */
+  readonly owner: string;
+  /** The roles whose keys the person may create and rotate. */
+  readonly roles: readonly {
+    readonly name: string;
+    readonly scopes: readonly string[];
+    /** The longest lifetime of its keys, in seconds. */
+    readonly ttl: number;
+  }[];
+  readonly started_at: string;
+  /** When it ends without a further action. */
+  readonly ends_at: string;
+  readonly ends_at_latest: string;
+  /** Each call of the page sends it as `X-Latchkey-Keys`. */
+  readonly proof: string;
 }
 
 /** An opaque (V1) key. No later response contains it. */
@@ -906,7 +967,7 @@ export interface Figures {
 export interface ConsoleSession {
   /** The caller in audit lines. */
   readonly name: string;
-  readonly kind: "admin" | "key";
+  readonly kind: "admin" | "key" | "person";
   /** The operator scopes that it has now. */
   readonly scopes: readonly (
     | "keys:read"
@@ -925,7 +986,7 @@ export interface ConsoleSession {
 export interface OpenedConsoleSession {
   /** The caller in audit lines. */
   readonly name: string;
-  readonly kind: "admin" | "key";
+  readonly kind: "admin" | "key" | "person";
   /** The operator scopes that it has now. */
   readonly scopes: readonly (
     | "keys:read"

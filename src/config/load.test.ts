@@ -527,3 +527,40 @@ test("WORKERS: the number of processes, which need a Redis and a listener each",
   for (const WORKERS of ["0", "65", "two", "-1", "1.5"])
     expect(problemsOf({ ...redis, WORKERS })[0]).toMatch(/^WORKERS /);
 });
+
+test("sign-in: half a configuration, and a URL over which credentials would travel in clear text, are rejected", () => {
+  const whole = {
+    OIDC_ISSUER: "https://id.example.com/realms/a",
+    OIDC_CLIENT_ID: "latchkey",
+    OIDC_CONSOLE_REDIRECT_URL: "https://ops.example.com/console/oidc/callback",
+  };
+  const problemsOf = (changes: Readonly<Record<string, string>>) => {
+    const read = readConfig({ ...whole, ...changes }, () => "");
+    return read.ok ? [] : read.problems;
+  };
+  expect(problemsOf({})).toEqual([]);
+  expect(problemsOf({ OIDC_ISSUER: "http://127.0.0.1:8080" })).toEqual([]);
+  for (const issuer of [
+    "http://id.example.com",
+    "https://u:p@id.example.com",
+    "https://id.example.com?a",
+    "id",
+  ])
+    expect(problemsOf({ OIDC_ISSUER: issuer })).toEqual([
+      expect.stringContaining("OIDC_ISSUER must be an https"),
+    ]);
+  for (const url of ["http://ops.example.com/console/oidc/callback", "https://ops.example.com/console", "x"])
+    expect(problemsOf({ OIDC_CONSOLE_REDIRECT_URL: url })).toEqual([
+      expect.stringContaining("OIDC_CONSOLE_REDIRECT_URL must be an https URL with the path"),
+    ]);
+  expect(problemsOf({ OIDC_SCOPE: "profile" })).toEqual([expect.stringContaining("with openid")]);
+  const both = "sign-in by OpenID Connect needs both OIDC_ISSUER and OIDC_CLIENT_ID";
+  expect(problemsOf({ OIDC_CLIENT_ID: "" })).toEqual([both]);
+  expect(problemsOf({ OIDC_ISSUER: "" })).toEqual([both]);
+  expect(problemsOf({ OIDC_CONSOLE_REDIRECT_URL: "" })).toEqual([
+    "OIDC_ISSUER has no effect: set OIDC_CONSOLE_REDIRECT_URL or OIDC_KEYS_REDIRECT_URL",
+  ]);
+  const keys = { OIDC_KEYS_REDIRECT_URL: "https://keys.example.com/keys/oidc/callback" };
+  expect(problemsOf(keys)).toEqual(["OIDC_KEYS_REDIRECT_URL has no effect: set HOLDER_PAGE to on"]);
+  expect(problemsOf({ ...keys, HOLDER_PAGE: "on" })).toEqual([]);
+});

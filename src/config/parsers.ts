@@ -220,3 +220,42 @@ export const origins = z.string().transform((text, context) => {
   }
   return list;
 });
+
+const LOOPBACK = /^(?:localhost|127\.\d+\.\d+\.\d+|\[::1\])$/;
+
+/** A URL to which or from which credentials travel: https, or http on loopback. */
+function credentialUrl(text: string): URL | undefined {
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  if (url === undefined || url.username !== "" || url.password !== "") return undefined;
+  if (/[?#\s]/.test(text)) return undefined;
+  return url.protocol === "https:" || (url.protocol === "http:" && LOOPBACK.test(url.hostname))
+    ? url
+    : undefined;
+}
+
+/** An issuer of OpenID Connect (Discovery §3). It stays text, because it is compared with `iss`. */
+export const issuerUrl = z
+  .string()
+  .refine(
+    (text) => credentialUrl(text) !== undefined && !text.includes("/.well-known/"),
+    "must be an https URL without user, query, fragment and /.well-known; http only on loopback",
+  );
+
+/** The URL of the callback at `path` of this instance. */
+export const redirectUrl = (path: string) =>
+  z
+    .string()
+    .refine(
+      (text) => credentialUrl(text)?.pathname === path,
+      `must be an https URL with the path ${path}, without user, query and fragment; http only on loopback`,
+    );
+
+/** Scopes (RFC 6749 §3.3) with `openid`. */
+export const oidcScope = z
+  .string()
+  .refine(
+    (text) =>
+      /^[\x21\x23-\x5b\x5d-\x7e]+(?: [\x21\x23-\x5b\x5d-\x7e]+)*$/.test(text) &&
+      text.split(" ").includes("openid"),
+    "must be scopes separated by single spaces, with openid",
+  );

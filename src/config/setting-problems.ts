@@ -11,6 +11,7 @@ import { weakness } from "./weak-secret.ts";
 export function settingProblems(settings: Settings): readonly string[] {
   return [
     ...conflictingSettings(settings),
+    ...signInProblems(settings),
     ...tlsProblems("GRPC", settings),
     ...tlsProblems("HTTP", settings),
     ...tlsProblems("AUTH", settings),
@@ -43,6 +44,25 @@ function conflictingSettings(settings: Settings): string[] {
   // Each instance would generate its own secret, and deny the keys of the others.
   if (!namesSigningKeys(settings) && ENVIRONMENT === "development")
     problems.push("JWT_SECRET or JWT_KEYS_FILE is missing: instances that share a Redis must share it");
+  return problems;
+}
+
+/** Half a configuration must not mean that people cannot sign in. */
+function signInProblems(settings: Settings): string[] {
+  const { OIDC_ISSUER, OIDC_CLIENT_ID, OIDC_CLIENT_SECRET, HOLDER_PAGE } = settings;
+  const { OIDC_CONSOLE_REDIRECT_URL: ofConsole, OIDC_KEYS_REDIRECT_URL: ofKeys } = settings;
+  const isUsed = ofConsole !== undefined || ofKeys !== undefined;
+  const isNamed = OIDC_ISSUER !== undefined && OIDC_CLIENT_ID !== undefined;
+  const problems: string[] = [];
+  if (
+    !isNamed &&
+    (isUsed || [OIDC_ISSUER, OIDC_CLIENT_ID, OIDC_CLIENT_SECRET].some((value) => value !== undefined))
+  )
+    problems.push("sign-in by OpenID Connect needs both OIDC_ISSUER and OIDC_CLIENT_ID");
+  if (isNamed && !isUsed)
+    problems.push("OIDC_ISSUER has no effect: set OIDC_CONSOLE_REDIRECT_URL or OIDC_KEYS_REDIRECT_URL");
+  if (ofKeys !== undefined && HOLDER_PAGE === "off")
+    problems.push("OIDC_KEYS_REDIRECT_URL has no effect: set HOLDER_PAGE to on");
   return problems;
 }
 

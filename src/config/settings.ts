@@ -9,12 +9,15 @@ import {
   hostOrList,
   hostPorts,
   httpUrl,
+  issuerUrl,
   listen,
   listeners,
   longRetention,
   natMap,
+  oidcScope,
   origins,
   path,
+  redirectUrl,
   redisUrl,
   retention,
   secret,
@@ -434,6 +437,43 @@ const CONSOLE_SETTINGS = {
   },
 } as const satisfies Record<string, Setting>;
 
+const SIGN_IN_SETTINGS = {
+  HOLDER_PAGE: {
+    meaning: "Whether the HTTP listener serves the page for holders of keys at `/keys`: `on` or `off`.",
+    default: "off",
+    schema: z.enum(["on", "off"]),
+  },
+  OIDC_ISSUER: {
+    meaning:
+      "Issuer of the OpenID Connect provider with which people sign in: an https URL, or http on loopback. Its metadata is at `/.well-known/openid-configuration` below this URL.",
+    schema: issuerUrl,
+  },
+  OIDC_CLIENT_ID: {
+    meaning: "Client id of Latchkey at the provider: printable ASCII without spaces.",
+    schema: word,
+  },
+  OIDC_CLIENT_SECRET: {
+    meaning: "Client secret of Latchkey at the provider. Without it Latchkey is a public client.",
+    secret: true,
+    schema: z.string(),
+  },
+  OIDC_SCOPE: {
+    meaning: "Scopes that are requested from the provider: separated by spaces, with `openid`.",
+    default: "openid profile email",
+    schema: oidcScope,
+  },
+  OIDC_CONSOLE_REDIRECT_URL: {
+    meaning:
+      "URL to which the provider returns people who sign in to the console: the address of the operator listener for browsers, with the path `/console/oidc/callback`.",
+    schema: redirectUrl("/console/oidc/callback"),
+  },
+  OIDC_KEYS_REDIRECT_URL: {
+    meaning:
+      "URL to which the provider returns people who sign in to the page for holders: the address of the HTTP listener for browsers, with the path `/keys/oidc/callback`.",
+    schema: redirectUrl("/keys/oidc/callback"),
+  },
+} as const satisfies Record<string, Setting>;
+
 const PROCESS_SETTINGS = {
   ENVIRONMENT: {
     meaning: "`development` or `production`. Production rejects unsafe settings at start.",
@@ -466,6 +506,7 @@ export const SETTING_GROUPS = {
   Audit: AUDIT_SETTINGS,
   Usage: USAGE_SETTINGS,
   Console: CONSOLE_SETTINGS,
+  "Sign-in": SIGN_IN_SETTINGS,
   "Logs and traces": LOG_SETTINGS,
   Process: PROCESS_SETTINGS,
 } as const;
@@ -485,6 +526,7 @@ export const SETTINGS = {
   ...AUDIT_SETTINGS,
   ...USAGE_SETTINGS,
   ...CONSOLE_SETTINGS,
+  ...SIGN_IN_SETTINGS,
   ...LOG_SETTINGS,
   ...PROCESS_SETTINGS,
 } as const;

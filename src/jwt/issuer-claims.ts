@@ -4,7 +4,8 @@ import type { Principal } from "../core/decision/principal.ts";
 import type { TokenRejection } from "../core/decision/token-rejection.ts";
 import { MAX_KEY_LIFE_SECONDS } from "../core/keys/key-lifecycle.ts";
 import { NEVER } from "../core/keys/key-record.ts";
-import type { ClaimPath, Issuer } from "../core/policy/issuer.ts";
+import { memberOf, textAt, wordsAt } from "../core/policy/claims.ts";
+import type { Issuer } from "../core/policy/issuer.ts";
 import { foreignId } from "../core/policy/issuer.ts";
 import type { Policy, Role } from "../core/policy/policy.ts";
 
@@ -89,36 +90,4 @@ function scopesOf(claims: unknown, role: Role, { claims: { scope } }: Issuer): r
   if (scope === undefined) return [...role.scopes];
   const named = new Set(wordsAt(claims, scope));
   return [...role.scopes].filter((word) => named.has(word));
-}
-
-/**
- * Reads space-separated words (RFC 8693 §4.2), a list of words, or the member names of an object (Zitadel's form of
- * roles). Ignores a member whose value is false, null, 0 or empty.
- */
-function wordsAt(claims: unknown, where: ClaimPath): readonly string[] {
-  const value = claimAt(claims, where);
-  if (typeof value === "string") return value.split(" ").filter((word) => word !== "");
-  if (Array.isArray(value)) return value.filter((word) => typeof word === "string");
-  if (typeof value !== "object" || value === null) return [];
-  return Object.entries(value).flatMap(([word, set]) => (set ? [word] : []));
-}
-
-function textAt(claims: unknown, where: ClaimPath | undefined): string | undefined {
-  const value = where === undefined ? undefined : claimAt(claims, where);
-  return typeof value === "string" ? value : undefined;
-}
-
-/** The value at the first path that exists. */
-function claimAt(claims: unknown, where: ClaimPath): unknown {
-  for (const path of where) {
-    const value = path.reduce(memberOf, claims);
-    if (value !== undefined) return value;
-  }
-  return undefined;
-}
-
-function memberOf(value: unknown, name: string): unknown {
-  return typeof value === "object" && value !== null && Object.hasOwn(value, name)
-    ? Reflect.get(value, name)
-    : undefined;
 }

@@ -15,6 +15,7 @@ import { quotaProblems } from "./quota-problems.ts";
 import { rateLimitServiceProblems, toRateLimitDomains } from "./rate-limit-service.ts";
 import type { PolicyDocument } from "./schema.ts";
 import { fieldNames, policySchema } from "./schema.ts";
+import { signInProblems, toSignInPolicy } from "./sign-in.ts";
 import { didYouMean } from "./suggestion.ts";
 import { toUnits, unitProblems, unitWarnings } from "./units.ts";
 import { readYaml } from "./yaml-file.ts";
@@ -114,6 +115,7 @@ function checkText(source: PolicySource): CheckResult {
     ...unitProblems(document),
     ...rateLimitServiceProblems(document.rate_limit_service),
     ...issuerProblems(document.issuers.map(toIssuer), roles, source.ownIssuer),
+    ...signInProblems(toSignInPolicy(document.console), roles),
     ...conflictProblems(routes, (index) => lineOf(["routes", index])),
   ];
   return problems.length > 0
@@ -263,6 +265,7 @@ export function toPolicy(
     faults: toFaults(document),
     migration: toMigrationPlan(document),
     issuers: document.issuers.map(toIssuer),
+    signIn: toSignInPolicy(document.console),
     rateLimitDomains: toRateLimitDomains(document.rate_limit_service),
     audit: { ...document.audit, requests: requests === "refusals" ? "denials" : requests },
     deprecations: requests === "refusals" ? [REFUSALS_RENAMED] : [],

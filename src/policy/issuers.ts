@@ -1,9 +1,10 @@
 import { z } from "zod";
 import { OPERATOR_SCOPES } from "../core/keys/operator.ts";
 import { parseDuration } from "../core/policy/duration.ts";
-import type { ClaimPath, Issuer, IssuerAlgorithm } from "../core/policy/issuer.ts";
+import type { Issuer, IssuerAlgorithm } from "../core/policy/issuer.ts";
 import { ISSUER_ALGORITHMS, ISSUER_TOKEN_BYTES, issuerAlgorithm } from "../core/policy/issuer.ts";
 import type { Role } from "../core/policy/policy.ts";
+import { claim } from "./claim-path.ts";
 import { name } from "./names.ts";
 import type { Problem } from "./problem.ts";
 import { didYouMean } from "./suggestion.ts";
@@ -12,30 +13,6 @@ import { didYouMean } from "./suggestion.ts";
 const issuerName = z
   .string()
   .regex(/^[a-z][a-z0-9-]{0,31}$/, "must be lower-case letters, digits and -, at most 32");
-
-const memberName = z.string().min(1).max(200);
-/**
- * A claim's name, or a path of names separated by dots. A claim with the whole text as its name wins, because claim names
- * with dots are usually URLs. For names with dots inside a path: a list of names, or a JSON Pointer (RFC 6901).
- */
-const claim = z
-  .union(
-    [memberName, z.array(memberName).min(1).max(8)],
-    "must be a claim, a path with dots, a list of names, or a JSON Pointer such as /a/b",
-  )
-  .transform((where, context): ClaimPath => {
-    if (typeof where !== "string") return [where];
-    if (where.startsWith("/")) {
-      if (/~(?![01])/.test(where)) context.addIssue("is no JSON Pointer: ~ is written ~0, and / ~1");
-      return [pointerNames(where)];
-    }
-    return where.includes(".") ? [[where], where.split(".")] : [[where]];
-  });
-
-function pointerNames(pointer: string): readonly string[] {
-  const names = pointer.slice(1).split("/");
-  return names.map((name) => name.replaceAll("~1", "/").replaceAll("~0", "~"));
-}
 
 const algorithm = z.string().transform((name, context): IssuerAlgorithm => {
   const known = issuerAlgorithm(name);

@@ -8,6 +8,7 @@ import { issuerSchema } from "./issuers.ts";
 import { name } from "./names.ts";
 import { rateLimitServiceSchema } from "./rate-limit-service.ts";
 import { rate } from "./rates.ts";
+import { signInSchema } from "./sign-in.ts";
 import { timeZone } from "./time-zone.ts";
 
 const duration = z.string().transform((text, context) => {
@@ -224,6 +225,7 @@ export const policySchema = z.strictObject({
     })
     .prefault({}),
   rate_limit_service: rateLimitServiceSchema.prefault({}),
+  console: signInSchema.prefault({}),
   policy: z.strictObject({ complete: z.literal(true) }).optional(),
 });
 

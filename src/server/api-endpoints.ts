@@ -21,6 +21,7 @@ import { verificationRoutes } from "../api/admin/verification-routes.ts";
 import { createAssets } from "../api/console/assets.ts";
 import { createLinks } from "../api/console/links.ts";
 import { bundledPageRoutes } from "../api/console/page-routes.ts";
+import type { Seal } from "../api/console/seal.ts";
 import { createSeal } from "../api/console/seal.ts";
 import type { ConsolePorts } from "../api/console/session-access.ts";
 import { sessionRoutes } from "../api/console/session-routes.ts";
@@ -48,6 +49,8 @@ import { createBucketStore } from "../memory/bucket-store.ts";
 import type { ActivePolicy } from "../policy/active-policy.ts";
 import type { Stores } from "./ports.ts";
 import type { Runtime } from "./runtime.ts";
+import type { Routes, SignIn } from "./sign-in.ts";
+import { consoleSignIn, holderPage, openSignIn } from "./sign-in.ts";
 import type { Metering } from "./usage.ts";
 import { usageRetentionOf } from "./usage.ts";
 
@@ -78,32 +81,70 @@ export interface ApiDeps {
 /** The endpoints of each kind of listener. `open` lacks the operators' calls, for an HTTP listener beside an operator listener. */
 export type ApiEndpoints = Readonly<Record<"open" | "all", readonly Endpoint[]>>;
 
-export function apiEndpoints(runtime: Pick<Runtime, "settings" | "metrics">, deps: ApiDeps): ApiEndpoints {
+export function apiEndpoints(
+  runtime: Pick<Runtime, "settings" | "metrics" | "log">,
+  deps: ApiDeps,
+): ApiEndpoints {
+  const { settings } = runtime;
   const ports = apiPorts(runtime, deps);
-  const forConsole = runtime.settings.CONSOLE === "on" ? consolePorts(ports, deps) : undefined;
-  const open = openRoutes(ports, runtime, deps);
-  const all = operatorListenerRoutes(forConsole ?? ports, runtime, deps);
-  const described = forConsole === undefined ? all : [...all, ...sessionRoutes(forConsole)];
-  const pages = forConsole === undefined ? [] : consolePage(runtime.settings);
+  const seal = createSeal(deps.secrets.keyHashSecrets);
+  const signIn = openSignIn(runtime);
+  const usage = usagePorts(runtime, deps);
+  const ofHolders = holderPage(ports, settings, { signIn, seal, usage, limits: deps.stores });
+  const forConsole = settings.CONSOLE === "on" ? consolePorts(ports, { seal, signIn, deps }) : undefined;
+  const ofConsole = forConsole && consoleRoutes(forConsole, settings, { signIn, seal });
+  const open = [...openRoutes(ports, runtime, deps), ...ofHolders.described];
+  const all = [
+    ...operatorListenerRoutes(forConsole ?? ports, runtime, deps),
+    ...(ofConsole?.described ?? []),
+    // One listener serves both if the settings name no operator listener.
+    ...(settings.OPERATOR_LISTEN === undefined ? ofHolders.described : []),
+  ];
+  const pages = [
+    ...(ofConsole?.pages ?? []),
+    ...(settings.OPERATOR_LISTEN === undefined ? ofHolders.pages : []),
+  ];
   return {
-    open: [...open, ...browserRoutes(), ...pageRoutes(open, deps.version)],
-    all: [...described, ...pages, ...browserRoutes(), ...pageRoutes(described, deps.version)],
+    open: [...open, ...ofHolders.pages, ...browserRoutes(), ...pageRoutes(open, deps.version)],
+    all: [...all, ...pages, ...browserRoutes(), ...pageRoutes(all, deps.version)],
   };
 }
 
-function consolePorts(ports: ApiPorts, { secrets, registry }: ApiDeps): ConsolePorts {
-  const seal = createSeal(secrets.keyHashSecrets);
+interface SealDeps {
+  readonly seal: Seal;
+  readonly signIn: SignIn | undefined;
+}
+
+function consolePorts(
+  ports: ApiPorts,
+  { seal, signIn, deps }: SealDeps & { readonly deps: Pick<ApiDeps, "registry"> },
+): ConsolePorts {
   const { nowMs } = ports;
   return {
     ...ports,
-    sessions: createSessions({ seal, view: registry.view, nowMs }),
+    sessions: createSessions({ seal, view: deps.registry.view, nowMs }),
     links: createLinks({ seal, nowMs }),
+    ...(signIn !== undefined && { signInIssuer: signIn.issuer }),
   };
 }
 
-function consolePage({ ENVIRONMENT }: Pick<Settings, "ENVIRONMENT">): readonly Endpoint[] {
-  const assets = createAssets({ development: ENVIRONMENT === "development" });
-  return bundledPageRoutes({ path: "/console", entry: "main", title: "Latchkey console" }, assets);
+function consoleRoutes(
+  ports: ConsolePorts,
+  settings: Pick<Settings, "ENVIRONMENT" | "OIDC_CONSOLE_REDIRECT_URL">,
+  deps: SealDeps,
+): Routes {
+  const assets = createAssets({ development: settings.ENVIRONMENT === "development" });
+  const signIn = consoleSignIn(ports, settings, deps);
+  const page = {
+    path: "/console",
+    entry: "main",
+    title: "Latchkey console",
+    signsIn: signIn.pages.length > 0,
+  };
+  return {
+    described: [...sessionRoutes(ports), ...signIn.described],
+    pages: [...bundledPageRoutes(page, assets), ...signIn.pages],
+  };
 }
 
 /** The calls of keys, which each listener serves. */

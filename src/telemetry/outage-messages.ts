@@ -122,6 +122,16 @@ export const OUTAGES = {
     },
     healed: "the gRPC listener listens at its Unix socket again",
   },
+  signIn: {
+    failed: {
+      event: "people cannot sign in, because the OpenID Connect provider does not respond as expected",
+      effect:
+        "open sessions, keys and all other calls continue; the provider is asked again at the next sign-in",
+      action:
+        "the error; OIDC_ISSUER, OIDC_CLIENT_ID and OIDC_CLIENT_SECRET, and the network path to the provider",
+    },
+    healed: "the OpenID Connect provider responds again",
+  },
   traces: {
     failed: {
       event: "traces do not reach the collector",

@@ -4,7 +4,7 @@ import { expect, test } from "vitest";
 import { ROOT } from "../support/documents.ts";
 
 const ADAPTERS =
-  "api audit ext-authz forward-auth grpc http1 http2 jwt legacy memory policy ratelimit redis sqlite telemetry tickets workers".split(
+  "api audit ext-authz forward-auth grpc http1 http2 jwt legacy memory oidc policy ratelimit redis sqlite telemetry tickets workers".split(
     " ",
   );
 
@@ -38,6 +38,7 @@ const PACKAGES: Readonly<Record<string, string>> = {
   fastify: "api",
   ioredis: "redis",
   jose: "jwt",
+  "openid-client": "oidc",
   "node:cluster": "workers",
   "node:sqlite": "sqlite",
   pino: "telemetry",

@@ -92,7 +92,16 @@ import { newSecret } from "../support/keys.ts";
 import type { TestedLatchkey } from "../support/latchkey.ts";
 import { startLatchkey } from "../support/latchkey.ts";
 
-const ENV = { JWT_SECRET: newSecret(), ADMIN_TOKEN: newSecret() };
+/** With every call that a setting switches on. No test signs in, so the provider is never called. */
+const ENV = {
+  JWT_SECRET: newSecret(),
+  ADMIN_TOKEN: newSecret(),
+  HOLDER_PAGE: "on",
+  OIDC_ISSUER: "http://127.0.0.1:9",
+  OIDC_CLIENT_ID: "latchkey",
+  OIDC_CONSOLE_REDIRECT_URL: "http://127.0.0.1:9/console/oidc/callback",
+  OIDC_KEYS_REDIRECT_URL: "http://127.0.0.1:9/keys/oidc/callback",
+};
 let latchkey: TestedLatchkey;
 
 beforeAll(async () => {
@@ -126,7 +135,7 @@ test("the client has exactly the calls of the document", async () => {
     return Response.json(anything);
   };
   try {
-    const { keys, limits, migration, policy, freeze, console: ofConsole, ...calls } = stub;
+    const { keys, limits, migration, policy, freeze, console: ofConsole, owner, ...calls } = stub;
     await calls.register({ name: "n", key_type: "r" });
     await calls.jwks();
     await Promise.all([calls.validate("k"), calls.refresh("k"), calls.revoke("k"), calls.introspect("k")]);
@@ -179,10 +188,21 @@ test("the client has exactly the calls of the document", async () => {
       freeze.start(1),
       freeze.end(),
       ofConsole.signIn({ link: "l" }),
+      ofConsole.signInByOidc(),
       ofConsole.session(),
       ofConsole.renew(),
       ofConsole.signOut(),
       ofConsole.link(),
+      owner.signIn(),
+      owner.session(),
+      owner.renew(),
+      owner.signOut(),
+      owner.list(),
+      owner.create({ name: "n", key_type: "r" }),
+      owner.rotate("ID"),
+      owner.revoke("ID"),
+      owner.limits("ID"),
+      owner.usage("ID"),
       calls.figures(new AbortController().signal).next(),
     ]);
   } finally {

@@ -99,7 +99,10 @@ if (!parsed.ok) throw new Error(parsed.problems.join("\n"));
 const { policy } = parsed;
 const verifier = { verify };
 const judgement = {
-  view: { endReason: (principal: Principal, nowMs: number) => view.endReason(principal, nowMs) },
+  view: {
+    endReason: (principal: Principal, nowMs: number) => view.endReason(principal, nowMs),
+    cutOffBefore: () => 0,
+  },
   migration: createMigration({ phase: "removed", chosen: true, version: 1 }),
   stalenessMs: () => (state.revocations_stale ? Number.POSITIVE_INFINITY : 0),
 };

@@ -2,7 +2,7 @@ import { basename } from "node:path";
 import { fileURLToPath } from "node:url";
 
 /** The pages that are bundled, by the name of their entry in `src/console/`. */
-export const BUNDLED_PAGES = ["main"] as const;
+export const BUNDLED_PAGES = ["main", "holder"] as const;
 
 /** One file of the bundle. The name contains a digest of the content. */
 export interface BundledFile {

@@ -11,7 +11,7 @@ const sealedLink = z.object({ id: z.string(), token: z.string(), until: z.number
 /** A link that signs in with the credential that created it. */
 export interface Link {
   readonly linkId: string;
-  readonly subject: SessionSubject;
+  readonly subject: Extract<SessionSubject, { kind: "credential" }>;
   /** NumericDate. */
   readonly until: number;
 }

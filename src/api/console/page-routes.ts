@@ -38,6 +38,8 @@ export interface BundledPage {
   /** The entry in `src/console/`. */
   readonly entry: string;
   readonly title: string;
+  /** Whether people can sign in by OpenID Connect. The page offers it if so. */
+  readonly signsIn?: boolean;
 }
 
 /** Serves a bundled page and its files. */
@@ -92,7 +94,7 @@ function sendAsset(request: FastifyRequest, reply: FastifyReply, { type, encodin
     .send(encodings[encoding]);
 }
 
-function htmlOf({ path, entry, title }: BundledPage, names: readonly string[]): string {
+function htmlOf({ path, entry, title, signsIn = false }: BundledPage, names: readonly string[]): string {
   const own = names.filter((name) => name.startsWith(`${entry}-`));
   const styles = own.filter((name) => name.endsWith(".css"));
   const scripts = own.filter((name) => name.endsWith(".js"));
@@ -100,9 +102,10 @@ function htmlOf({ path, entry, title }: BundledPage, names: readonly string[]): 
     '<!doctype html><html lang="en"><head><meta charset="utf-8">',
     '<meta name="viewport" content="width=device-width, initial-scale=1">',
     '<meta name="color-scheme" content="light dark">',
+    ...(signsIn ? ['<meta name="latchkey-sign-in" content="oidc">'] : []),
     `<title>${title}</title>`,
     ...styles.map((name) => `<link rel="stylesheet" href="${path}/assets/${name}">`),
     ...scripts.map((name) => `<script type="module" src="${path}/assets/${name}"></script>`),
-    '</head><body><div id="app"><p class="state">Loading the console…</p></div><noscript>This page needs JavaScript.</noscript></body></html>',
+    '</head><body><div id="app"><p class="state">Loading…</p></div><noscript>This page needs JavaScript.</noscript></body></html>',
   ].join("\n");
 }

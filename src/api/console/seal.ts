@@ -1,7 +1,12 @@
 import { createCipheriv, createDecipheriv, hkdfSync, randomBytes } from "node:crypto";
 
 /** What a sealed text is for. One that was sealed for another purpose cannot be opened. */
-export type SealPurpose = "session" | "link";
+export type SealPurpose =
+  | "session"
+  | "link"
+  | "holder-session"
+  /** A sign-in by OpenID Connect on the way to the provider, and its result on the way to the page. */
+  | `${"console" | "keys"}-${"sign-in" | "signed-in"}`;
 
 /** Encrypts and authenticates texts that come back from clients, so that an instance need not keep them. */
 export interface Seal {

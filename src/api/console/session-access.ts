@@ -98,14 +98,15 @@ function headerCredential(request: FastifyRequest): string | FailedCredential {
 }
 
 export type OperatorResult =
-  | { readonly ok: true; readonly caller: Extract<Caller, { kind: "admin" | "key" }> }
+  | { readonly ok: true; readonly caller: Extract<Caller, { kind: "admin" | "key" | "person" }> }
   | ({ readonly ok: false } & FailedCredential);
 
 /** The caller if it has an operator scope. */
 export function operatorOf(found: Awaited<ReturnType<typeof callerOf>>): OperatorResult {
   if (!found.ok) return found;
   const { caller } = found;
-  if (caller.kind !== "admin" && caller.kind !== "key") return { ok: false, problem: "operator_required" };
+  if (caller.kind !== "admin" && caller.kind !== "key" && caller.kind !== "person")
+    return { ok: false, problem: "operator_required" };
   return OPERATOR_SCOPES.some((scope) => callerHas(caller, scope))
     ? { ok: true, caller }
     : { ok: false, problem: "operator_scope_missing" };

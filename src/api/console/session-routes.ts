@@ -1,23 +1,25 @@
 import { endSession, useLink } from "../../core/keys/console-session.ts";
 import type { Caller } from "../../core/keys/operator.ts";
 import { callerHas, callerName, OPERATOR_SCOPES } from "../../core/keys/operator.ts";
-import { KEY_PROBLEMS } from "../http/access.ts";
-import { callerWith } from "../http/caller.ts";
+import { KEY_PROBLEMS, SESSION_PROBLEMS } from "../http/access.ts";
+import { callerOfSession, callerWith } from "../http/caller.ts";
 import { originOf } from "../http/calls.ts";
 import type { Call, Endpoint } from "../http/endpoint.ts";
 import { endpoint } from "../http/endpoint.ts";
 import { sendProblem } from "../http/problem.ts";
 import type { FailedCredential } from "../http/unauthenticated-calls.ts";
 import { denyUnauthenticated } from "../http/unauthenticated-calls.ts";
+import type { SignInCookie } from "../sign-in/signed-in-cookie.ts";
 import type { Link } from "./links.ts";
 import type { ConsolePorts, OperatorResult } from "./session-access.ts";
 import { operatorOf, ownPages, presentedOperators, signedIn } from "./session-access.ts";
-import { clearSessionCookie, setSessionCookie } from "./session-cookie.ts";
+import { CONSOLE_COOKIE, clearPageCookie, setPageCookie } from "./session-cookie.ts";
 import { linkResponse, openedSessionResponse, sessionResponse, signInBody } from "./session-schemas.ts";
 import type { Session } from "./sessions.ts";
 import { ABSOLUTE_SECONDS } from "./sessions.ts";
 
 const PATH = "/api/console/session";
+const DENIALS = [...KEY_PROBLEMS, ...SESSION_PROBLEMS] as const;
 
 /** The sessions of the operator console, and the links that open one. */
 export function sessionRoutes(ports: ConsolePorts): readonly Endpoint[] {
@@ -70,6 +72,35 @@ function isUnused(
   return useLink(ports.registry, { linkId, until }, originOf(request, caller, ports));
 }
 
+/** Opens a session for a person that has signed in by OpenID Connect. */
+export function personSessionRoute(ports: ConsolePorts, cookie: SignInCookie): Endpoint {
+  return endpoint({
+    method: "POST",
+    path: `${PATH}/oidc`,
+    summary: "Exchange a sign-in by OpenID Connect for a session of the console",
+    description: "The sign-in is in a cookie. It works once, within a minute.",
+    access: ownPages(ports),
+    writes: false,
+    response: { status: 201, description: "The session.", schema: openedSessionResponse },
+    problems: ["sign_in_expired", "operator_scope_missing", "store_unavailable", ...DENIALS],
+    async handle(call) {
+      const deny = (failed: FailedCredential) => denyUnauthenticated(call.request, call.reply, ports, failed);
+      const result = cookie.result(call.request);
+      if (result === undefined) return deny({ problem: "sign_in_expired" });
+      const session = ports.sessions.create(result.subject);
+      const found = operatorOf(await callerOfSession(session, call.request, ports));
+      if (!found.ok) return deny(found);
+      const once = { linkId: result.id, until: result.until, event: "person_signed_in" } as const;
+      if (!(await useLink(ports.registry, once, originOf(call.request, found.caller, ports))))
+        return deny({ problem: "sign_in_expired" });
+      cookie.clear(call.request, call.reply);
+      setCookie(call, ports, session);
+      const body = sessionBody(ports, session, found.caller);
+      return sendBody(call.reply.code(201), { ...body, proof: session.proof });
+    },
+  });
+}
+
 function showRoute(ports: ConsolePorts): Endpoint {
   return endpoint({
     method: "GET",
@@ -111,7 +142,7 @@ function signOutRoute(ports: ConsolePorts): Endpoint {
     writes: true,
     response: { status: 204, description: "The session has ended." },
     async handle({ request, reply, caller: { session, origin } }) {
-      clearSessionCookie(request, reply);
+      clearPageCookie(request, reply, CONSOLE_COOKIE);
       const expiresAt = Math.ceil(session.startedMs / 1000) + ABSOLUTE_SECONDS;
       await endSession(ports.registry, { sessionId: session.id, expiresAt }, origin);
       return reply.code(204).send();
@@ -138,7 +169,8 @@ function linkRoute(ports: ConsolePorts): Endpoint {
 }
 
 function setCookie({ request, reply }: AnyCall, { sessions }: ConsolePorts, session: Session): boolean {
-  return setSessionCookie(request, reply, sessions.seal(session), ABSOLUTE_SECONDS);
+  const value = { value: sessions.seal(session), maxAgeSeconds: ABSOLUTE_SECONDS };
+  return setPageCookie(request, reply, CONSOLE_COOKIE, value);
 }
 
 function sendTooLong(call: AnyCall) {
@@ -162,6 +194,6 @@ function sessionBody({ sessions }: ConsolePorts, session: Session, caller: Calle
 }
 
 /** RFC 3339, in whole seconds. */
-function timeOf(ms: number): string {
+export function timeOf(ms: number): string {
   return `${new Date(ms).toISOString().slice(0, 19)}Z`;
 }

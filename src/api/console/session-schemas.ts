@@ -21,7 +21,7 @@ export const signInBody = z
 export const sessionResponse = z
   .object({
     name: z.string().meta({ description: "The caller in audit lines." }),
-    kind: z.enum(["admin", "key"]),
+    kind: z.enum(["admin", "key", "person"]),
     scopes: z.array(z.enum(OPERATOR_SCOPES)).meta({ description: "The operator scopes that it has now." }),
     started_at: time,
     ends_at: time.meta({ description: "When it ends without a further action." }),

@@ -3,8 +3,9 @@ import type { FastifyRequest } from "fastify";
 import { z } from "zod";
 import type { RevocationView } from "../../core/revocation/revocation-view.ts";
 import { isFromOwnPage } from "./own-pages.ts";
-import type { Seal } from "./seal.ts";
-import { sessionCookie } from "./session-cookie.ts";
+import type { Seal, SealPurpose } from "./seal.ts";
+import type { PageCookie } from "./session-cookie.ts";
+import { CONSOLE_COOKIE, pageCookie } from "./session-cookie.ts";
 
 /** A session ends this long after the person's last action, and at the latest this long after the sign-in. */
 export const IDLE_SECONDS = 30 * 60;
@@ -13,13 +14,47 @@ export const ABSOLUTE_SECONDS = 12 * 3600;
 /** The header that every call of a console page has. Its value is the session's proof. */
 export const CONSOLE_HEADER = "x-latchkey-console";
 
-/** The credential of a session. It is judged at each call, so the session ends with it. */
-const subject = z.object({ kind: z.literal("credential"), token: z.string() });
+/** What separates the sessions of one page from those of another, also if one listener serves both. */
+export interface SessionSurface {
+  readonly cookie: PageCookie;
+  readonly header: string;
+  readonly purpose: Extract<SealPurpose, "session" | "holder-session">;
+  /** The prefix of the sessions' ids. */
+  readonly prefix: string;
+}
+
+export const CONSOLE_SURFACE: SessionSurface = {
+  ...{ cookie: CONSOLE_COOKIE, header: CONSOLE_HEADER },
+  ...{ purpose: "session", prefix: "console" },
+};
+
+export const HOLDER_SURFACE: SessionSurface = {
+  ...{ cookie: { name: "latchkey-keys", sameSite: "Strict" }, header: "x-latchkey-keys" },
+  ...{ purpose: "holder-session", prefix: "holder" },
+};
+
+const personMembers = { subject: z.string(), name: z.string() };
+
+/** The party that has signed in. It is judged at each call, so the session ends with what it stands on. */
+export const sessionSubject = z.discriminatedUnion("kind", [
+  z.object({ kind: z.literal("credential"), token: z.string() }),
+  z.object({
+    kind: z.literal("operator"),
+    /** The provider that vouched for the person. */
+    issuer: z.string(),
+    person: z.object({ ...personMembers, held: z.array(z.string()) }),
+  }),
+  z.object({
+    kind: z.literal("holder"),
+    issuer: z.string(),
+    person: z.object({ ...personMembers, owner: z.string(), claim: z.string() }),
+  }),
+]);
 
 const sealedSession = z.object({
   /** Has the form of a key id, so that the revocation feed can end the session. */
   id: z.string(),
-  subject,
+  subject: sessionSubject,
   /** Presented with each call. A cookie that another port of the host has received is useless without it. */
   proof: z.string(),
   startedMs: z.number(),
@@ -28,7 +63,7 @@ const sealedSession = z.object({
 });
 
 export type Session = z.output<typeof sealedSession>;
-export type SessionSubject = z.output<typeof subject>;
+export type SessionSubject = z.output<typeof sessionSubject>;
 
 export type SessionResult =
   /** The call is not one of a console page. */
@@ -38,6 +73,7 @@ export type SessionResult =
   | { readonly kind: "open"; readonly session: Session };
 
 export interface SessionPorts {
+  readonly surface?: SessionSurface;
   readonly seal: Seal;
   readonly view: Pick<RevocationView, "standing">;
   readonly nowMs: () => number;
@@ -54,20 +90,20 @@ export interface Sessions {
   endsMs(session: Session): number;
 }
 
-export function createSessions({ seal, view, nowMs }: SessionPorts): Sessions {
+export function createSessions({ surface = CONSOLE_SURFACE, seal, view, nowMs }: SessionPorts): Sessions {
   const endsMs = ({ startedMs, seenMs }: Session) =>
     Math.min(startedMs + ABSOLUTE_SECONDS * 1000, seenMs + IDLE_SECONDS * 1000);
   return {
     create(subject) {
       const startedMs = nowMs();
-      const id = `console_${Math.floor(startedMs / 1000)}_${randomBytes(16).toString("hex")}`;
+      const id = `${surface.prefix}_${Math.floor(startedMs / 1000)}_${randomBytes(16).toString("hex")}`;
       return { id, subject, proof: randomBytes(24).toString("base64url"), startedMs, seenMs: startedMs };
     },
     of(request) {
-      const proof = request.headers[CONSOLE_HEADER];
+      const proof = request.headers[surface.header];
       if (typeof proof !== "string") return { kind: "none" };
       if (!isFromOwnPage(request)) return { kind: "cross_site" };
-      const session = openSession(seal, sessionCookie(request) ?? "");
+      const session = openSession(seal.open(surface.purpose, pageCookie(request, surface.cookie) ?? ""));
       const isOpen =
         session !== undefined &&
         isSame(session.proof, proof) &&
@@ -75,13 +111,12 @@ export function createSessions({ seal, view, nowMs }: SessionPorts): Sessions {
         view.standing(session.id)?.revoked !== true;
       return isOpen ? { kind: "open", session } : { kind: "ended" };
     },
-    seal: (session) => seal.seal("session", JSON.stringify(session)),
+    seal: (session) => seal.seal(surface.purpose, JSON.stringify(session)),
     endsMs,
   };
 }
 
-function openSession(seal: Seal, sealed: string): Session | undefined {
-  const text = seal.open("session", sealed);
+function openSession(text: string | undefined): Session | undefined {
   return text === undefined ? undefined : sealedSession.safeParse(JSON.parse(text)).data;
 }
 

@@ -1,5 +1,6 @@
 import { z } from "zod";
-import { SECURE_COOKIE } from "../console/session-cookie.ts";
+import { SECURE_COOKIE, secureName } from "../console/session-cookie.ts";
+import { HOLDER_SURFACE } from "../console/sessions.ts";
 import type { Endpoint } from "../http/endpoint.ts";
 import { PROBLEMS, problemSchema } from "../http/problem.ts";
 
@@ -38,6 +39,12 @@ export function openApiDocument(endpoints: readonly Endpoint[], version: string)
           name: SECURE_COOKIE,
           description:
             "A session of the console, with its proof in `X-Latchkey-Console`. Every operator call accepts it instead of a credential.",
+        },
+        holder: {
+          type: "apiKey",
+          in: "cookie",
+          name: secureName(HOLDER_SURFACE.cookie),
+          description: "A session of the page for holders, with its proof in `X-Latchkey-Keys`.",
         },
       },
     },
@@ -91,6 +98,7 @@ function securityOf({ security }: Endpoint): { readonly security?: Json } {
     case "key":
     case "operator":
     case "session":
+    case "holder":
       return { security: [{ [security]: [] }] };
   }
 }

@@ -68,6 +68,7 @@ const CALLERS: Readonly<Record<Endpoint["security"], string>> = {
   key: "Requires a valid key.",
   operator: "Requires the credential of an operator.",
   session: "Requires a session of the console.",
+  holder: "Requires a session of the page for holders.",
   optional: "A self-service role requires no credential; other roles require an operator.",
 };
 

@@ -14,7 +14,7 @@ import { admitOpen, denyUnauthenticated } from "./unauthenticated-calls.ts";
 /** Who may make a call. It is decided before the body is read, so a denied caller learns nothing about its body. */
 export interface Access<Identity> {
   readonly kind: "charged";
-  readonly security: "none" | "key" | "operator" | "optional" | "session";
+  readonly security: "none" | "key" | "operator" | "optional" | "session" | "holder";
   /** The problems of a denial. */
   readonly problems: readonly ProblemName[];
   /**

@@ -2,23 +2,28 @@ import { createHash, timingSafeEqual } from "node:crypto";
 import type { FastifyRequest } from "fastify";
 import { presentedCredential } from "../../core/decision/credential.ts";
 import type { JudgementPorts } from "../../core/decision/judge-credential.ts";
-import { judgeCredential } from "../../core/decision/judge-credential.ts";
+import { judgeCredential, revocationsAreStale } from "../../core/decision/judge-credential.ts";
 import type { Principal } from "../../core/decision/principal.ts";
 import type { Presenter } from "../../core/keys/key-binding.ts";
 import type { Caller } from "../../core/keys/operator.ts";
 import { callerName } from "../../core/keys/operator.ts";
 import type { Role } from "../../core/policy/policy.ts";
 import { grantedScopes } from "../../core/policy/scopes.ts";
-import type { Sessions } from "../console/sessions.ts";
+import type { RevocationView } from "../../core/revocation/revocation-view.ts";
+import { operatorCaller } from "../../core/sign-in/operator-person.ts";
+import type { Session, Sessions } from "../console/sessions.ts";
 import { addressOf, certificateOf, headersOf } from "./request-facts.ts";
 import type { FailedCredential, OpenCallPorts } from "./unauthenticated-calls.ts";
 import { chargeLookUp } from "./unauthenticated-calls.ts";
 
 export interface CallerPorts extends OpenCallPorts, JudgementPorts {
+  readonly view: Pick<RevocationView, "endReason" | "cutOffBefore">;
   /** Empty when `ADMIN_TOKEN` is `off`. */
   readonly adminTokens: readonly string[];
   /** Of the console. Absent on a listener that serves no console. */
   readonly sessions?: Sessions;
+  /** The OpenID Connect provider whose people may sign in. */
+  readonly signInIssuer?: string;
 }
 
 /** A valid key and its present permissions. */
@@ -108,8 +113,26 @@ export async function callerOf(request: FastifyRequest, ports: CallerPorts): Pro
     case "ended":
       return { ok: false, problem: "session_ended" };
     case "open":
-      return callerWith(session.session.subject.token, request, ports);
+      return callerOfSession(session.session, request, ports);
   }
+}
+
+/** The caller that a session stands for. An operator by claims is judged by the current policy, as a key is. */
+export async function callerOfSession(
+  session: Session,
+  request: FastifyRequest,
+  ports: CallerPorts,
+): Promise<CallerResult> {
+  const { subject } = session;
+  if (subject.kind === "credential") return callerWith(subject.token, request, ports);
+  const policy = ports.policy();
+  const isOperator = subject.kind === "operator" && subject.issuer === ports.signInIssuer;
+  const caller = isOperator ? operatorCaller(subject.person, policy) : undefined;
+  if (caller === undefined || isCutOff(session, { role: caller.role.name }, ports))
+    return { ok: false, problem: "session_ended" };
+  // A session that another instance has ended must not stay open, as a key must not.
+  if (revocationsAreStale(policy, ports.stalenessMs())) return { ok: false, problem: "revocations_stale" };
+  return callsAs(request, caller);
 }
 
 /** Finds the caller that presents this credential. */
@@ -124,6 +147,15 @@ export async function callerWith(
   if (!found.ok) return found;
   const { principal, role, scopes } = found.holder;
   return { ok: true, caller: { kind: "key", id: principal.keyId, role, scopes } };
+}
+
+/** Whether the incident switch has ended the session: for this role, this owner, or for everything before a moment. */
+export function isCutOff(
+  { id: family, startedMs }: Session,
+  subject: { readonly role?: string; readonly owner?: string },
+  { view }: Pick<CallerPorts, "view">,
+): boolean {
+  return startedMs < view.cutOffBefore({ role: "", family, ...subject }) * 1000;
 }
 
 function callsAs(request: FastifyRequest, caller: Caller): CallerResult {

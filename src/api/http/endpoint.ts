@@ -13,7 +13,7 @@ export interface Endpoint {
   readonly path: string;
   readonly summary: string;
   readonly description?: string;
-  readonly security: "none" | "key" | "operator" | "optional" | "session";
+  readonly security: "none" | "key" | "operator" | "optional" | "session" | "holder";
   /** Whether the call may change stored data. If so, the address of every caller without `keys:write` is charged. */
   readonly writes: boolean;
   readonly body?: z.ZodType;
@@ -27,7 +27,7 @@ export interface Endpoint {
   /** Whether the call accepts an `Idempotency-Key`. */
   readonly idempotent?: true;
   readonly response: {
-    readonly status: 200 | 201 | 204;
+    readonly status: 200 | 201 | 204 | 303;
     readonly description: string;
     readonly schema?: z.ZodType;
     /** Further media types in which the caller can have the response. */

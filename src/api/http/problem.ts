@@ -21,6 +21,10 @@ const API_PROBLEMS = {
     status: 401,
     title: "The sign-in link has expired or was used before. Create another one with `latchkey console`.",
   },
+  sign_in_expired: {
+    status: 401,
+    title: "The sign-in has expired, was used before, or was started in another browser. Sign in again.",
+  },
   cross_site_call: { status: 403, title: "The console accepts calls of its own pages only." },
   grant_refused: { status: 403, title: "The caller cannot grant more than it holds." },
   plan_not_assignable: { status: 403, title: "The caller may not assign this plan." },

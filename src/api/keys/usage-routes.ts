@@ -19,7 +19,7 @@ export function usageRoutes(ports: ApiPorts, usage: UsagePorts, limits: LimitLev
 }
 
 /** Reads the levels of buckets and of the counters of quotas. */
-interface LimitLevels {
+export interface LimitLevels {
   readonly bucketAdmin: Pick<BucketAdmin, "levels">;
   readonly quotaAdmin: Pick<QuotaAdmin, "levels">;
 }
@@ -30,7 +30,7 @@ function chargedHolders(ports: ApiPorts): Access<Holder> {
   return { ...holders, admit: (request, reply) => holders.admit(request, reply, true) };
 }
 
-function limitsRoute(ports: ApiPorts, { bucketAdmin, quotaAdmin }: LimitLevels): Endpoint {
+function limitsRoute(ports: ApiPorts, levels: LimitLevels): Endpoint {
   return endpoint({
     method: "GET",
     path: "/api/auth/v2/limits",
@@ -41,19 +41,27 @@ function limitsRoute(ports: ApiPorts, { bucketAdmin, quotaAdmin }: LimitLevels):
     writes: false,
     response: { status: 200, description: "The limits of the key.", schema: holderLimitsResponse },
     problems: ["store_unavailable"],
-    async handle({ reply, caller: { principal } }) {
-      const found = keyLimits(ports, principal);
-      const [levels, quotas] = await Promise.all([
-        bucketAdmin.levels(found?.buckets ?? [], ports.nowMs()),
-        quotaAdmin.levels(found?.quotas ?? []),
-      ]);
-      return reply.header("cache-control", "no-store").send({
-        plan: found?.plan?.name ?? null,
-        rate_limits: levels.map(levelBody),
-        quotas: quotas.map(quotaBody),
-      });
-    },
+    handle: async ({ reply, caller: { principal } }) =>
+      reply.header("cache-control", "no-store").send(await holderLimitsBody(ports, levels, principal)),
   });
+}
+
+/** The limits and quotas of a key, with what is left. */
+export async function holderLimitsBody(
+  ports: ApiPorts,
+  { bucketAdmin, quotaAdmin }: LimitLevels,
+  key: Parameters<typeof keyLimits>[1],
+) {
+  const found = keyLimits(ports, key);
+  const [levels, quotas] = await Promise.all([
+    bucketAdmin.levels(found?.buckets ?? [], ports.nowMs()),
+    quotaAdmin.levels(found?.quotas ?? []),
+  ]);
+  return {
+    plan: found?.plan?.name ?? null,
+    rate_limits: levels.map(levelBody),
+    quotas: quotas.map(quotaBody),
+  };
 }
 
 function levelBody({ limit, tokens }: BucketLevel) {

@@ -10,6 +10,22 @@ export interface ConsoleContext {
   readonly session: ConsoleSession;
 }
 
+/** Takes the problems of calls, because one of them may say that the session has ended. */
+export interface ProblemSink {
+  onProblem(problem: unknown): void;
+}
+
+/** For a page that is not the console. */
+export const Problems = createContext<ProblemSink | undefined>(undefined);
+
+export function useProblems(): ProblemSink {
+  const own = useContext(Problems);
+  const context = useContext(Console);
+  const sink = own ?? context?.sessions;
+  if (sink === undefined) throw new Error("the component is outside a page");
+  return sink;
+}
+
 export const Console = createContext<ConsoleContext | undefined>(undefined);
 
 function useConsole(): ConsoleContext {

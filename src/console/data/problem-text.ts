@@ -1,5 +1,7 @@
 import { LatchkeyProblem, LatchkeyUnreachable } from "../../client/problem.ts";
 
+import { SignInRejected } from "./sign-in-text.ts";
+
 /** What a problem says to a person. */
 export interface ProblemText {
   readonly sentence: string;
@@ -20,9 +22,10 @@ export function problemText(problem: unknown): ProblemText {
   }
   if (problem instanceof LatchkeyUnreachable)
     return {
-      sentence: "Latchkey does not respond. Check the connection to the operator listener.",
+      sentence: "Latchkey does not respond. Check the connection, and try again.",
       details: [],
     };
+  if (problem instanceof SignInRejected) return { sentence: problem.message, details: [] };
   const message = problem instanceof Error ? problem.message : String(problem);
   return { sentence: "The console failed.", details: [message] };
 }

@@ -1,7 +1,8 @@
 import type { LatchkeyClient } from "../../client/client.ts";
 import { createClient } from "../../client/client.ts";
 import { LatchkeyProblem } from "../../client/problem.ts";
-import type { ConsoleSession, SignIn } from "../../client/types.ts";
+import type { ConsoleSession, OpenedConsoleSession, SignIn } from "../../client/types.ts";
+import { createStateStore } from "./state-store.ts";
 
 /** What the frame shows. */
 export type SessionState =
@@ -20,6 +21,8 @@ export interface ConsoleSessions {
   resume(): Promise<void>;
   /** Rejects with the problem, and changes nothing, if the credential or the link is not valid. */
   signIn(by: SignIn): Promise<void>;
+  /** Completes a sign-in by OpenID Connect. Rejects with the problem, and changes nothing, if it is not valid. */
+  signInByOidc(): Promise<void>;
   signOut(): Promise<void>;
   /** Reports a problem of any call. A call without a session signs out. */
   onProblem(problem: unknown): void;
@@ -36,13 +39,8 @@ const RENEW_EVERY_MS = 60_000;
 export function createConsoleSessions(origin: string, storage: Storage): ConsoleSessions {
   const headers = () => ({ "x-latchkey-console": storage.getItem(PROOF) ?? "none" });
   const client = createClient({ url: origin, headers });
-  const listeners = new Set<() => void>();
-  let state: SessionState = { kind: "unknown" };
+  const { state, become, subscribe } = createStateStore<SessionState>({ kind: "unknown" });
   let renewedMs = 0;
-  const become = (next: SessionState) => {
-    state = next;
-    for (const listener of listeners) listener();
-  };
   // Tabs of one profile share the cookie. A sign-in or sign-out in one of them changes whom all of them act for.
   addEventListener("storage", ({ key }) => {
     if (key === PROOF || key === null) void resume();
@@ -51,44 +49,39 @@ export function createConsoleSessions(origin: string, storage: Storage): Console
     storage.removeItem(PROOF);
     become({ kind: "signed-out", ...(because !== undefined && { because }) });
   };
+  const onSession = (session: ConsoleSession) => become({ kind: "signed-in", session });
+  const begin = ({ proof, ...session }: OpenedConsoleSession) => {
+    storage.setItem(PROOF, proof);
+    renewedMs = Date.now();
+    onSession(session);
+  };
   const resume = async () => {
     if (storage.getItem(PROOF) === null) return end();
-    try {
-      become({ kind: "signed-in", session: await client.console.session() });
-    } catch (problem) {
+    return client.console.session().then(onSession, (problem: unknown) => {
       if (isEnd(problem)) end(problem.message);
       else become({ kind: "unreachable", problem });
-    }
+    });
   };
   const onProblem = (problem: unknown) => {
-    if (state.kind === "signed-in" && isEnd(problem)) end(problem.message);
+    if (state().kind === "signed-in" && isEnd(problem)) end(problem.message);
   };
   return {
     client,
     headers,
-    state: () => state,
-    subscribe(onChange) {
-      listeners.add(onChange);
-      return () => void listeners.delete(onChange);
-    },
+    state,
+    subscribe,
     resume,
-    async signIn(by) {
-      const { proof, ...session } = await client.console.signIn(by);
-      storage.setItem(PROOF, proof);
-      renewedMs = Date.now();
-      become({ kind: "signed-in", session });
-    },
+    signIn: (by) => client.console.signIn(by).then(begin),
+    signInByOidc: () => client.console.signInByOidc().then(begin),
     async signOut() {
       await client.console.signOut();
       end();
     },
     onProblem,
     onAction() {
-      if (state.kind !== "signed-in" || Date.now() - renewedMs < RENEW_EVERY_MS) return;
+      if (state().kind !== "signed-in" || Date.now() - renewedMs < RENEW_EVERY_MS) return;
       renewedMs = Date.now();
-      client.console.renew().then((session) => {
-        if (state.kind === "signed-in") become({ kind: "signed-in", session });
-      }, onProblem);
+      client.console.renew().then((session) => state().kind === "signed-in" && onSession(session), onProblem);
     },
   };
 }

@@ -1,5 +1,5 @@
 import { useCallback, useState } from "preact/hooks";
-import { useSessions } from "./context.ts";
+import { useProblems } from "./context.ts";
 
 /** The state of a call that changes something. */
 export interface Action<Input extends readonly unknown[], T> {
@@ -16,7 +16,7 @@ export interface Action<Input extends readonly unknown[], T> {
 export function useAction<Input extends readonly unknown[], T>(
   call: (...input: Input) => Promise<T>,
 ): Action<Input, T> {
-  const sessions = useSessions();
+  const sink = useProblems();
   const [isRunning, setRunning] = useState(false);
   const [problem, setProblem] = useState<unknown>(undefined);
   const run = async (...input: Input) => {
@@ -26,7 +26,7 @@ export function useAction<Input extends readonly unknown[], T>(
     try {
       return await call(...input);
     } catch (failure) {
-      sessions.onProblem(failure);
+      sink.onProblem(failure);
       setProblem(failure);
       return undefined;
     } finally {

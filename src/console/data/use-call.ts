@@ -1,5 +1,5 @@
 import { useCallback, useEffect, useRef, useState } from "preact/hooks";
-import { useSessions } from "./context.ts";
+import { useProblems } from "./context.ts";
 
 /** The state of a call. The last value stays while the call is repeated, and when it fails. */
 export interface CallState<T> {
@@ -23,7 +23,7 @@ const NOTHING = { value: undefined, problem: undefined, isLoading: true, loadedM
  * @param everyMs repeats the call this long after its end, while the page is visible
  */
 export function useCall<T>(call: () => Promise<T>, everyMs?: number): CallState<T> {
-  const sessions = useSessions();
+  const sink = useProblems();
   const [state, setState] = useState<Result<T>>(NOTHING);
   /** The number of the last call, so that an earlier one that ends later changes nothing. */
   const last = useRef(0);
@@ -36,11 +36,11 @@ export function useCall<T>(call: () => Promise<T>, everyMs?: number): CallState<
     call().then(
       (value) => end({ value, problem: undefined, loadedMs: Date.now() }),
       (problem: unknown) => {
-        sessions.onProblem(problem);
+        sink.onProblem(problem);
         end({ problem });
       },
     );
-  }, [call, sessions]);
+  }, [call, sink]);
   useEffect(() => {
     setState(NOTHING);
     run();

@@ -1,24 +1,33 @@
 import type { ConsoleSessions } from "../data/session.ts";
+import { SignInRejected, takeSignInResult } from "../data/sign-in-text.ts";
 
 const LINK = /^#link=([\w-]+)$/;
 
 /**
  * Signs in if the URL has the code of a sign-in link, or resumes the session of this browser. The code leaves the URL and the
  * history before anything else happens.
- * @returns resolves with the problem of the link, if it failed
+ * @returns resolves with the problem of the sign-in, if it failed
  */
 export async function signInByLink(sessions: ConsoleSessions): Promise<unknown> {
+  const result = takeSignInResult();
+  if (typeof result === "object") {
+    await sessions.resume();
+    return new SignInRejected(result.because);
+  }
+  if (result === "signed-in") return sessions.signInByOidc().then(() => undefined, failWith(sessions));
   const link = LINK.exec(location.hash)?.[1];
   if (link === undefined) {
     await sessions.resume();
     return undefined;
   }
   history.replaceState(null, "", location.pathname);
-  try {
-    await sessions.signIn({ link });
-    return undefined;
-  } catch (problem) {
+  return sessions.signIn({ link }).then(() => undefined, failWith(sessions));
+}
+
+/** A failed sign-in leaves an open session as it is. */
+function failWith(sessions: ConsoleSessions) {
+  return async (problem: unknown) => {
     await sessions.resume();
     return problem;
-  }
+  };
 }

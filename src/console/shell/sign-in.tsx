@@ -1,6 +1,7 @@
 import type { TargetedSubmitEvent } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
 import type { ConsoleSessions } from "../data/session.ts";
+import { offersOidc } from "../data/sign-in-text.ts";
 import { Button } from "../parts/button.tsx";
 import { Field } from "../parts/field.tsx";
 import { Notice } from "../parts/notice.tsx";
@@ -16,11 +17,12 @@ export interface SignInProps {
 /** Exchanges a credential for a session. The field is emptied at once, so the page does not keep the credential. */
 export function SignIn({ sessions, because, linkProblem }: SignInProps) {
   const field = useRef<HTMLInputElement>(null);
+  const account = useRef<HTMLAnchorElement>(null);
   const [problem, setProblem] = useState<unknown>(undefined);
   const [isRunning, setRunning] = useState(false);
   useEffect(() => {
     document.title = "Sign in · Latchkey";
-    field.current?.focus();
+    (account.current ?? field.current)?.focus();
   }, []);
   const submit = async (event: TargetedSubmitEvent<HTMLFormElement>) => {
     event.preventDefault();
@@ -46,6 +48,14 @@ export function SignIn({ sessions, because, linkProblem }: SignInProps) {
       </h1>
       {because !== undefined && shown === undefined && <Notice tone="warn">{because}</Notice>}
       {shown !== undefined && <ProblemNotice problem={shown} />}
+      {offersOidc() && (
+        <>
+          <a ref={account} class="button primary wide" href="/console/oidc">
+            Sign in with your account
+          </a>
+          <p class="or">or with a credential</p>
+        </>
+      )}
       <form class="stack" onSubmit={submit}>
         <Field
           label="Operator token or key"
@@ -55,7 +65,7 @@ export function SignIn({ sessions, because, linkProblem }: SignInProps) {
             <input {...ids} ref={field} type="password" required autocomplete="off" spellcheck={false} />
           )}
         </Field>
-        <Button kind="primary" type="submit" isRunning={isRunning}>
+        <Button kind={offersOidc() ? "normal" : "primary"} type="submit" isRunning={isRunning}>
           Sign in
         </Button>
       </form>

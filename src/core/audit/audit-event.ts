@@ -43,5 +43,7 @@ export type AuditEventName =
   | "registry_thawed"
   | "console_link_used"
   | "console_signed_out"
+  /** A person has signed in by OpenID Connect. */
+  | "person_signed_in"
   /** A stored event cannot be decoded. */
   | "damaged";

@@ -1,3 +1,4 @@
+import type { AuditEventName } from "../audit/audit-event.ts";
 import type { CommitDeps } from "./commit.ts";
 import { commit, commitUnconditionally, retryOnConflict } from "./commit.ts";
 import type { AuditDeps, CallOrigin } from "./operation-audit.ts";
@@ -40,7 +41,11 @@ export function endSession(
  */
 export function useLink(
   deps: LinkDeps,
-  link: { readonly linkId: string; readonly until: number },
+  link: {
+    readonly linkId: string;
+    readonly until: number;
+    readonly event?: Extract<AuditEventName, "console_link_used" | "person_signed_in">;
+  },
   origin: CallOrigin,
 ): Promise<boolean> {
   const id = `console-link:${link.linkId}`;
@@ -51,7 +56,7 @@ export function useLink(
       put: [],
       // The store's clock may be behind: the link must not be forgotten before it ends.
       remember: { id, bodyDigest: "console-link", keyId: link.linkId, until: link.until + REMEMBERED_LONGER },
-      audit: [auditEvent(deps, origin, "console_link_used", {})],
+      audit: [auditEvent(deps, origin, link.event ?? "console_link_used", {})],
     });
     return outcome.kind === "committed" ? true : "conflict";
   });

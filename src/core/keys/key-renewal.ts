@@ -13,7 +13,7 @@ import type { KeyRecord } from "./key-record.ts";
 import type { PolicyDeps } from "./new-key.ts";
 import type { AuditDeps, CallOrigin } from "./operation-audit.ts";
 import { auditEvent } from "./operation-audit.ts";
-import { mayGrant } from "./operator.ts";
+import { mayRotate } from "./operator.ts";
 import type { KeyReader } from "./ports.ts";
 import type { RefreshRequest, RefreshResult } from "./refresh-rule.ts";
 import { refreshKey } from "./refresh-rule.ts";
@@ -58,6 +58,32 @@ export function rotateByOperator(
   return renew(deps, keyId, { event: "key_rotated", rotation }, origin);
 }
 
+/** Makes the successor at once, for a holder that has signed in. A lost response is repeated with the same `Idempotency-Key`. */
+export function rotateByOwner(
+  deps: RenewalDeps & { readonly digest: (text: string) => string },
+  keyId: string,
+  {
+    overlapSeconds,
+    idempotencyKey,
+  }: { readonly overlapSeconds?: number | undefined; readonly idempotencyKey?: string | undefined },
+  origin: CallOrigin,
+): Promise<Issued | DeniedOperation> {
+  const { caller } = origin;
+  if (caller.kind !== "owner") return Promise.resolve(denied("grant_refused"));
+  const idempotency =
+    idempotencyKey && deps.digest(JSON.stringify(["rotate", caller.owner, keyId, idempotencyKey]));
+  return renew(
+    deps,
+    keyId,
+    {
+      event: "key_rotated",
+      rotation: overlapSeconds === undefined ? {} : { overlapSeconds },
+      ...(idempotency ? { idempotency } : {}),
+    },
+    origin,
+  );
+}
+
 interface Renewal extends Pick<RefreshRequest, "idempotency" | "rotation"> {
   readonly event: Extract<AuditEventName, "key_refreshed" | "key_rotated">;
 }
@@ -74,7 +100,7 @@ function renew(
     const role = deps.policy().roles.get(current.role);
     if (role === undefined) return denied("role_unknown");
     if (deps.view.endReason(current, deps.nowMs()) === "key_revoked") return denied("key_revoked");
-    if (renewal.rotation !== undefined && !mayGrant(origin.caller, current.scopes, role, deps.policy())) {
+    if (renewal.rotation !== undefined && !mayRotate(origin.caller, current, role, deps.policy())) {
       return denied("grant_refused");
     }
     const { event, ...options } = renewal;

@@ -31,7 +31,7 @@ export interface GrantRequest {
   readonly scopes?: readonly string[];
   /** At most the role's. Absent: the role's. */
   readonly ttlSeconds?: number;
-  /** Operators only. */
+  /** Operators only, and a holder that has signed in: then its own. */
   readonly owner?: string;
   /** Only callers that may assign it. Absent: the role's plan or limits apply. */
   readonly plan?: string;
@@ -58,6 +58,11 @@ export function permitGrant(
   const planDenial = request.plan === undefined ? undefined : denyPlan(request.plan, policy, caller);
   if (planDenial !== undefined) return planDenial;
   if (mayGrant(caller, scopes, role, policy)) return { role, scopes, selfService: false };
+  // No operator vouches for these keys, so they count against `guards.self_service_keys`.
+  if (caller.kind === "owner")
+    return caller.roles.has(role.name) && request.owner === caller.owner
+      ? { role, scopes, selfService: true }
+      : denied("grant_refused");
   if (role.selfService && request.owner === undefined) return { role, scopes, selfService: true };
   return denied(caller.kind === "anonymous" ? "operator_required" : "grant_refused");
 }

@@ -1,3 +1,5 @@
+import type { ClaimPath } from "./claims.ts";
+
 /** Another issuer of the policy, whose tokens are accepted at Checks. The key API does not accept them. */
 export interface Issuer {
   /** The prefix of all ids of its tokens, so that they differ from the ids of other issuers and from ours. */
@@ -26,9 +28,6 @@ export interface Issuer {
 
 /** A token with many groups has tens of kilobytes. Envoy accepts 60 KiB of headers in total. */
 export const ISSUER_TOKEN_BYTES = { default: 16_384, max: 49_152 } as const;
-
-/** Alternative paths of nested member names. The first one that exists in the token is used. */
-export type ClaimPath = readonly (readonly string[])[];
 
 /** The claims of a token that Latchkey uses. */
 export interface IssuerClaims {
@@ -71,6 +70,12 @@ const MAX_ID_LENGTH = 200;
 
 /** An issuer's id in its namespace; undefined for an invalid id. Different ids give different texts. */
 export function foreignId(issuerName: string, id: string): string | undefined {
+  const safe = escapeId(id);
+  return safe === undefined ? undefined : `${issuerName}:${safe}`;
+}
+
+/** An id as letters, digits and `_ . @ - %`; undefined if it is empty, too long or not Unicode text. Different ids give different texts. */
+export function escapeId(id: string): string | undefined {
   if (id === "" || !id.isWellFormed()) return undefined;
   const safe = id.replace(/[^A-Za-z0-9_.@-]/gu, (character) =>
     encodeURIComponent(character).replace(
@@ -78,7 +83,7 @@ export function foreignId(issuerName: string, id: string): string | undefined {
       (plain) => `%${plain.charCodeAt(0).toString(16).toUpperCase()}`,
     ),
   );
-  return safe.length > MAX_ID_LENGTH ? undefined : `${issuerName}:${safe}`;
+  return safe.length > MAX_ID_LENGTH ? undefined : safe;
 }
 
 const FOREIGN_ID = /^[a-z][a-z0-9-]{0,31}:[A-Za-z0-9_.@%-]{1,200}$/;

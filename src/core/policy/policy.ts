@@ -3,6 +3,7 @@ import type { PathParams } from "../decision/path.ts";
 import type { MigrationPlan } from "../legacy/migration.ts";
 import type { DescriptorLevel } from "../limits/descriptor-limits.ts";
 import type { BucketLimit } from "../limits/token-bucket.ts";
+import type { SignInPolicy } from "../sign-in/sign-in-policy.ts";
 import type { Issuer } from "./issuer.ts";
 import type { Route, RouteTable } from "./route-table.ts";
 
@@ -130,6 +131,8 @@ export interface Policy {
   readonly migration: MigrationPlan;
   /** Other issuers whose tokens are accepted. */
   readonly issuers: readonly Issuer[];
+  /** Who may sign in by OpenID Connect. */
+  readonly signIn: SignInPolicy;
   /** The descriptors of each domain of Envoy's Rate Limit Service. */
   readonly rateLimitDomains: ReadonlyMap<string, DescriptorLevel>;
   readonly audit: {

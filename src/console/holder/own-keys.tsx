@@ -1,0 +1,170 @@
+import { useCallback, useEffect, useState } from "preact/hooks";
+import type { LatchkeyClient } from "../../client/client.ts";
+import type { Key, KeyList, OwnerSession } from "../../client/types.ts";
+import { formatPlural } from "../data/format.ts";
+import { useCall } from "../data/use-call.ts";
+import { Button } from "../parts/button.tsx";
+import { CallView, Empty } from "../parts/states.tsx";
+import type { Column } from "../parts/table.tsx";
+import { Table } from "../parts/table.tsx";
+import { Time } from "../parts/time.tsx";
+import { hrefOf, useRoute } from "../shell/route.ts";
+import { CreateKey } from "./create-key.tsx";
+import { isLive, KeyStatusBadge } from "./key-status.tsx";
+import { OwnKey } from "./own-key.tsx";
+import { PasteForm } from "./welcome.tsx";
+
+export interface OwnKeysProps {
+  readonly client: LatchkeyClient;
+  readonly session: OwnerSession;
+  onPaste(key: string): void;
+}
+
+/** At most this many pages are loaded before the person asks for more. */
+const PAGES = 5;
+
+/** The keys of the signed-in person's owner. */
+export function OwnKeys({ client, session, onPaste }: OwnKeysProps) {
+  const list = useCall(useCallback(() => loadKeys(client), [client]));
+  const [isCreating, setCreating] = useState(false);
+  const [keyId] = useRoute().segments;
+  useEffect(() => {
+    document.title = keyId === undefined ? "Your keys · Latchkey" : `${keyId} · Latchkey`;
+    scrollTo(0, 0);
+  }, [keyId]);
+  return (
+    <>
+      {keyId === undefined && (
+        <div class="page-head">
+          <div>
+            <h1>Your keys</h1>
+            <p class="muted">
+              Keys of the owner <code>{session.owner}</code>
+            </p>
+          </div>
+          <Button kind="primary" isDisabled={session.roles.length === 0} onClick={() => setCreating(true)}>
+            Create a key
+          </Button>
+        </div>
+      )}
+      <CallView call={list} what="your keys">
+        {({ keys, next_cursor }) =>
+          keyId === undefined ? (
+            <KeyTable keys={keys} isIncomplete={next_cursor !== null} canCreate={session.roles.length > 0} />
+          ) : (
+            <OwnKey
+              client={client}
+              session={session}
+              keyId={keyId}
+              found={keys.find((key) => key.key_id === keyId)}
+              onChange={list.reload}
+            />
+          )
+        }
+      </CallView>
+      {keyId === undefined && (
+        <details class="panel">
+          <summary>Look at a key by pasting it</summary>
+          <PasteForm onPaste={onPaste} isFocused={false} />
+        </details>
+      )}
+      {isCreating && (
+        <CreateKey
+          client={client}
+          roles={session.roles}
+          onCreated={list.reload}
+          onClose={() => setCreating(false)}
+        />
+      )}
+    </>
+  );
+}
+
+async function loadKeys(client: LatchkeyClient): Promise<KeyList> {
+  const keys: Key[] = [];
+  let cursor: string | null = null;
+  for (let page = 0; page < PAGES; page++) {
+    const found: KeyList = await client.owner.list({ limit: 250, ...(cursor !== null && { cursor }) });
+    keys.push(...found.keys);
+    cursor = found.next_cursor;
+    if (cursor === null) break;
+  }
+  // The newest first: it is the one that the person has just made.
+  return { keys: keys.reverse(), next_cursor: cursor };
+}
+
+interface KeyTableProps {
+  readonly keys: readonly Key[];
+  readonly isIncomplete: boolean;
+  readonly canCreate: boolean;
+}
+
+function KeyTable({ keys, isIncomplete, canCreate }: KeyTableProps) {
+  const [text, setText] = useState("");
+  const [showsEnded, setShowsEnded] = useState(false);
+  if (keys.length === 0)
+    return (
+      <Empty>
+        <p>
+          {canCreate
+            ? "No keys yet. Create the first one."
+            : "No keys yet, and the policy lets you create none. Ask the operator of this service."}
+        </p>
+      </Empty>
+    );
+  const ended = keys.filter((key) => !isLive(key)).length;
+  const wanted = text.trim().toLowerCase();
+  const shown = keys.filter(
+    (key) =>
+      (showsEnded || isLive(key)) &&
+      [key.name, key.key_id, key.role].some((value) => value.toLowerCase().includes(wanted)),
+  );
+  return (
+    <div class="stack">
+      <div class="row">
+        <input
+          type="search"
+          class="search"
+          aria-label="Search your keys"
+          placeholder="Search by name, id or role"
+          value={text}
+          onInput={(event) => setText(event.currentTarget.value)}
+        />
+        {ended > 0 && (
+          <label class="check">
+            <input
+              type="checkbox"
+              checked={showsEnded}
+              onChange={(event) => setShowsEnded(event.currentTarget.checked)}
+            />
+            Show {formatPlural(ended, "ended key")}
+          </label>
+        )}
+      </div>
+      {shown.length === 0 ? (
+        <Empty>No key matches.</Empty>
+      ) : (
+        <Table caption="Your keys" columns={COLUMNS} rows={shown} keyOf={({ key_id }) => key_id} />
+      )}
+      {isIncomplete && (
+        <p class="muted">There are more keys than this page shows. Use the API for the others.</p>
+      )}
+    </div>
+  );
+}
+
+const COLUMNS: readonly Column<Key>[] = [
+  {
+    title: "Name",
+    cell: ({ key_id, name }) => (
+      <a class="key-name" href={hrefOf([key_id])}>
+        <bdi>{name}</bdi>
+      </a>
+    ),
+  },
+  { title: "Status", cell: (key) => <KeyStatusBadge value={key} /> },
+  { title: "Role", cell: ({ role }) => role },
+  { title: "Last used", cell: ({ last_used_at }) => <Time at={last_used_at} /> },
+  { title: "Expires", cell: ({ expires_at }) => <Time at={expires_at} /> },
+  { title: "Key id", cell: ({ key_id }) => <code class="key-id">{key_id}</code> },
+];

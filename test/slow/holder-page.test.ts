@@ -1,0 +1,235 @@
+import type { Page } from "playwright-core";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { collectViolations, expectAccessible, expectNoTrace } from "../support/console.ts";
+import type { OidcConsole } from "../support/oidc-console.ts";
+import { startOidcConsole } from "../support/oidc-console.ts";
+
+const POLICY = `
+roles:
+  basic:
+    scopes: [chat:read, chat:write]
+    ttl: 7d
+    refresh_window: 1d
+    self_service: true
+    rate_limits: [{ name: per-key, per: key, capacity: 60, refill: 1/s }]
+    quotas: [{ name: monthly, per: owner, limit: 10000, every: month }]
+  paid: { scopes: [chat:read], ttl: 30d, refresh_window: 29d }
+  secret: { scopes: [chat:read], ttl: 30d, refresh_window: 1d }
+  admin: { scopes: [keys:read, keys:write], may_grant: [basic, paid, secret], ttl: 1d, refresh_window: 1h }
+routes: [{ path: /chat, scopes: [chat:read] }]
+guards: { open_calls: 6000/m }
+console:
+  holders: { owner: org, roles: [paid] }
+`;
+
+let tested: OidcConsole;
+beforeAll(async () => {
+  tested = await startOidcConsole(POLICY);
+});
+afterAll(() => tested?.stop());
+
+/** Signs in as this person, in a new browser profile. */
+async function signInAs(sub: string, org: string): Promise<Page> {
+  tested.provider.person = { sub, org, name: `Person ${sub}` };
+  const page = await open();
+  await page.getByRole("link", { name: "Sign in" }).click();
+  await page.getByRole("heading", { name: "Your keys" }).waitFor();
+  return page;
+}
+
+async function open(): Promise<Page> {
+  const context = await tested.newContext({ permissions: ["clipboard-read", "clipboard-write"] });
+  const page = await context.newPage();
+  await collectViolations(page);
+  await page.goto(`${tested.origin}/keys`);
+  return page;
+}
+
+async function createKey(page: Page, name: string): Promise<string> {
+  await page.getByRole("button", { name: "Create a key" }).click();
+  await page.getByLabel("Name", { exact: true }).fill(name);
+  await page.getByRole("button", { name: "Create key" }).click();
+  return takeKey(page);
+}
+
+/** Reads the key that the dialog shows once, and closes it. */
+async function takeKey(page: Page): Promise<string> {
+  const dialog = page.getByRole("dialog", { name: "Your new key" });
+  const key = (await dialog.locator(".secret code").textContent()) ?? "";
+  await dialog.getByRole("button", { name: "I have copied it" }).click();
+  await dialog.waitFor({ state: "detached" });
+  return key;
+}
+
+const HOSTILE = `<img src=x onerror=alert(1)>\u202egnp.${"x".repeat(90)}`;
+
+test("a holder creates, sees, rotates and revokes a key by mouse, and no key stays behind", async () => {
+  const page = await signInAs("ann", "acme");
+  await page.getByText("No keys yet. Create the first one.").waitFor();
+  await expectAccessible(page);
+  const first = await createKey(page, HOSTILE);
+  await expectNoTrace(page, first);
+  const row = page.getByRole("row", { name: HOSTILE });
+  await row.waitFor();
+  await expectAccessible(page);
+  await row.getByRole("link").click();
+  await page.getByRole("heading", { name: HOSTILE }).waitFor();
+  await page.getByText("10,000 of 10,000 requests left").waitFor();
+  await page.getByText("No requests yet.").waitFor();
+  await expectAccessible(page);
+
+  await page.getByRole("button", { name: "Rotate…" }).click();
+  await page.getByLabel("The old key stays valid").selectOption("1 hour");
+  await expectAccessible(page);
+  await page.getByRole("button", { name: "Rotate key" }).click();
+  const second = await takeKey(page);
+  await page.getByText("active").waitFor();
+  await expectNoTrace(page, second);
+  for (const key of [first, second]) expect((await tested.client.validate(key)).valid).toBe(true);
+
+  await page.getByRole("button", { name: "Revoke…" }).click();
+  await page.getByLabel("Type revoke to confirm").fill("revoke");
+  await page.getByRole("button", { name: "Revoke key" }).click();
+  await page.getByText("revoked", { exact: true }).waitFor();
+  for (const key of [first, second])
+    await expect(tested.client.validate(key)).rejects.toMatchObject({ reason: "key-revoked" });
+  expect(await (await collectViolations(page)).all()).toEqual([]);
+  await page.getByRole("button", { name: "Sign out" }).click();
+  await page.getByRole("heading", { name: "Manage your keys" }).waitFor();
+  await expectAccessible(page);
+});
+
+test("a holder creates and revokes a key by keyboard alone", async () => {
+  const page = await signInAs("kim", "keyboard");
+  const press = async (...keys: readonly string[]) => {
+    for (const key of keys) await page.keyboard.press(key);
+  };
+  await focusBy(page, "button", "Create a key");
+  await press("Enter");
+  await page.getByRole("dialog", { name: "Create a key" }).waitFor();
+  await page.keyboard.type("by keyboard");
+  await press("Enter");
+  await page.getByRole("dialog", { name: "Your new key" }).waitFor();
+  await focusBy(page, "button", "I have copied it");
+  await press("Enter");
+  await focusBy(page, "a", "by keyboard");
+  await press("Enter");
+  await page.getByRole("heading", { name: "by keyboard" }).waitFor();
+  await focusBy(page, "button", "Revoke…");
+  await press("Enter");
+  await page.getByRole("dialog", { name: "Revoke this key?" }).waitFor();
+  await focusBy(page, "input", "revoke");
+  await page.keyboard.type("revoke");
+  await press("Enter");
+  await page.getByText("revoked", { exact: true }).waitFor();
+  await press("Escape");
+});
+
+/** Presses Tab until the focus is on the element with this text, or in a field with this label. */
+async function focusBy(page: Page, element: string, text: string): Promise<void> {
+  for (let presses = 0; presses < 40; presses++) {
+    const isThere = await page.evaluate<boolean>(
+      `(({ activeElement: at }) => at?.localName === ${JSON.stringify(element)} &&
+        [at.textContent, ...[...(at.labels ?? [])].map((label) => label.textContent)].join(" ").includes(${JSON.stringify(text)}) &&
+        at.type !== "checkbox")(document)`,
+    );
+    if (isThere) return;
+    await page.keyboard.press("Tab");
+  }
+  throw new Error(`Tab does not reach ${element} "${text}"`);
+}
+
+test("another owner's keys are neither shown nor touched, whatever the page is made to send", async () => {
+  const ann = await signInAs("ann", "acme");
+  const key = await createKey(ann, "target");
+  const { keys } = await tested.client.keys.list({ owner: "acme", status: "active" });
+  const target = keys.find(({ name }) => name === "target")?.key_id ?? "";
+  const mallory = await signInAs("mallory", "evil");
+  await mallory.goto(`${tested.origin}/keys#/${target}`);
+  await mallory.getByText("There is no such key of yours.").waitFor();
+  const call = (method: string, path: string, body?: object, headers: object = {}) =>
+    mallory.evaluate<readonly [number, string]>(
+      `fetch(${JSON.stringify(path)}, { method: ${JSON.stringify(method)}, headers: { "x-latchkey-keys":
+        localStorage.getItem("latchkey-keys-proof"), ...${JSON.stringify({ ...(body && { "content-type": "application/json" }), ...headers })} },
+        ${body === undefined ? "" : `body: JSON.stringify(${JSON.stringify(body)})`} })
+        .then(async (response) => [response.status, (await response.text()).slice(0, 400)])`,
+    );
+  const own = `/api/owner/keys/${target}`;
+  expect(await call("GET", "/api/owner/keys")).toEqual([200, '{"keys":[],"next_cursor":null}']);
+  for (const [method, path, body] of [
+    ["GET", `${own}/limits`],
+    ["GET", `${own}/usage`],
+    ["POST", `${own}/rotate`, { overlap: 0 }],
+    ["DELETE", own],
+    ["DELETE", `${own}?family=true`],
+  ] as const)
+    expect([method, path, (await call(method, path, body))[0]]).toEqual([method, path, 404]);
+  const registration = { name: "x", key_type: "basic" };
+  expect((await call("POST", "/api/owner/keys", { ...registration, owner: "acme" }))[0]).toBe(400);
+  expect((await call("GET", "/api/owner/keys?owner=acme"))[0]).toBe(400);
+  // A role that the mapping does not permit, and one of operators.
+  for (const role of ["secret", "admin"])
+    expect((await call("POST", "/api/owner/keys", { ...registration, key_type: role }))[0]).toBe(403);
+  // The session is none of the console, and no call of an operator accepts it.
+  for (const path of ["/api/admin/keys", "/api/console/session"])
+    expect((await call("GET", path))[0]).toBe(401);
+  // Without its header, and with another one, the cookie is worth nothing.
+  for (const proof of ["", "none"])
+    expect((await call("GET", "/api/owner/keys", undefined, { "x-latchkey-keys": proof }))[0]).toBe(401);
+  expect((await tested.client.validate(key)).valid).toBe(true);
+  // The revocation of an owner ends its sessions, or a stolen one would make the next key.
+  const lasting = await signInAs("kim", "other");
+  await tested.client.keys.revokeOwner("other");
+  await lasting.getByRole("button", { name: "Create a key" }).click();
+  await lasting.getByLabel("Name", { exact: true }).fill("too late");
+  await lasting.getByRole("button", { name: "Create key" }).click();
+  await lasting.getByText("Your session has ended. Sign in again.").waitFor();
+  // An operator has given this one: the holder sees and revokes it, but gets no successor of it.
+  const given = await tested.client.register({ name: "given", key_type: "secret", owner: "evil" });
+  expect((await call("POST", `/api/owner/keys/${given.key_id}/rotate`, {}))[0]).toBe(403);
+  expect((await call("DELETE", `/api/owner/keys/${given.key_id}`))[0]).toBe(204);
+});
+
+test("a pasted key is shown, refreshed and revoked, and lives in the memory of the page alone", async () => {
+  // It can be refreshed from half of its life on.
+  const short = await tested.client.register({ name: "short", key_type: "paid", ttl: 24 });
+  const issued = await tested.client.register({ name: "pasted", key_type: "paid" });
+  const page = await open();
+  await paste(page, issued.api_key);
+  await page.getByText(issued.key_id).waitFor();
+  await expectNoTrace(page, issued.api_key);
+  await expectAccessible(page);
+  await page.getByRole("button", { name: "Refresh", exact: true }).click();
+  await page.getByText("The key may not be refreshed yet.").waitFor();
+  await page.getByText(/It can be refreshed/).waitFor();
+  await page.getByRole("button", { name: "Revoke…" }).click();
+  await page.getByLabel("Type revoke to confirm").fill("revoke");
+  await page.getByRole("button", { name: "Revoke key" }).click();
+  await page.getByText("The key is revoked.").waitFor();
+  await expect(tested.client.validate(issued.api_key)).rejects.toMatchObject({ reason: "key-revoked" });
+
+  await paste(page, short.api_key);
+  await page.getByText(short.key_id).waitFor();
+  const refresh = page.getByRole("button", { name: "Refresh", exact: true });
+  const isRefreshed = async () => {
+    const dialogs = page.getByRole("dialog");
+    if ((await dialogs.count()) === 0) await refresh.click();
+    return dialogs.count();
+  };
+  await expect.poll(isRefreshed, { timeout: 60_000, interval: 500 }).toBe(1);
+  const successor = await takeKey(page);
+  await expectNoTrace(page, successor);
+  await expectNoTrace(page, short.api_key);
+  await page.getByText(short.key_id).waitFor({ state: "detached" });
+  await page.getByRole("button", { name: "Forget this key" }).click();
+
+  await paste(page, "<script>alert(1)</script>");
+  await page.getByRole("alert").waitFor();
+  await expectAccessible(page);
+  expect(await (await collectViolations(page)).all()).toEqual([]);
+});
+
+async function paste(page: Page, key: string): Promise<void> {
+  await page.getByLabel("Key", { exact: true }).fill(key);
+  await page.getByRole("button", { name: "Show key" }).click();
+}

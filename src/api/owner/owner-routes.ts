@@ -1,4 +1,4 @@
-import { listKeys } from "../../core/keys/key-administration.ts";
+import { listKeys } from "../../core/keys/key-listing.ts";
 import { rotateByOwner } from "../../core/keys/key-renewal.ts";
 import { revokeFamily, revokeOne } from "../../core/keys/key-revocation.ts";
 import { familyRows } from "../../core/usage/usage-report.ts";
@@ -57,7 +57,8 @@ function listRoute(ports: OwnerPorts): Endpoint {
         return sendProblem(reply, "request_invalid", {
           errors: [{ pointer: "#/query/cursor", detail: "is not a valid cursor" }],
         });
-      const body = { keys: found.views.map(keyBody), next_cursor: found.nextCursor ?? null };
+      const { views, examined, nextCursor } = found;
+      const body = { keys: views.map(keyBody), examined, next_cursor: nextCursor ?? null };
       return reply.header("cache-control", "no-store").send(body);
     },
   });

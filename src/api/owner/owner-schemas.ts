@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { listQuery } from "../admin/key-schemas.ts";
+import { listQuery } from "../admin/key-query.ts";
 import { flag } from "../http/query-values.ts";
 import { registerBody } from "../keys/schemas.ts";
 

@@ -6,6 +6,8 @@ import { normalisePath } from "./path.ts";
 
 /** The maximum that Envoy accepts of a client's headers. */
 const LENGTH = 60 * 1024;
+/** A pass takes at most 20 yardsticks on a quiet machine. Work that grows with the square of the length would take thousands. */
+const MOST = 100;
 const SOURCES = ["authorization", "cookie:lk", "cookie:other", "query:k", "query:key"] as const;
 const NAMES = new Set(["lk", "other"]);
 
@@ -47,7 +49,7 @@ describe("a request of maximum length is parsed in the time of one pass:", () =>
           presentedCredential(request, SOURCES);
           withoutCookies(request, NAMES);
         });
-        expect(took).toBeLessThan(20 * yardstick());
+        expect(took).toBeLessThan(MOST * yardstick());
       }
     },
   );
@@ -55,16 +57,16 @@ describe("a request of maximum length is parsed in the time of one pass:", () =>
   test.each(["&", "%&", "%ff&", "%6B&", "%k&", "k=%&", "k&", "k=%ff&"])("a query of %j", (unit) => {
     const request = { headers: new Map(), path: { query: ofLength(unit) } };
     const took = bestOf(9, () => presentedCredential(request, SOURCES));
-    expect(took).toBeLessThan(20 * yardstick());
+    expect(took).toBeLessThan(MOST * yardstick());
   });
 
   test.each([",", " ,", "1.1.1.1,"])("an X-Forwarded-For of %j", (unit) => {
     const took = bestOf(9, () => clientAddress("192.0.2.1", [ofLength(unit)], 1));
-    expect(took).toBeLessThan(20 * yardstick());
+    expect(took).toBeLessThan(MOST * yardstick());
   });
 
   test.each(["/a", "/%41", "/%26", "/%c3%a9", "/%41;", "%41", "/a%"])("a path of %j", (unit) => {
     const took = bestOf(9, () => normalisePath(`/a${ofLength(unit)}`, "strip"));
-    expect(took).toBeLessThan(20 * yardstick());
+    expect(took).toBeLessThan(MOST * yardstick());
   });
 });

@@ -349,7 +349,7 @@ export function failoverSuite(
     },
   );
 
-  test("usage counts what was admitted, and nothing twice", async () => {
+  test("usage counts what was admitted, and nothing twice", { timeout: 120_000 }, async () => {
     expect(limited.admitted).toBeGreaterThan(0);
     await vi.waitFor(expectUsage, { timeout: 60_000, interval: 1000 });
     console.log(`usage is exact; Checks of the limited key: ${JSON.stringify(limited)}`);

@@ -42,6 +42,8 @@ export default defineConfig({
             "test/slow/model-checking.test.ts",
             "test/slow/cluster-failover.test.ts",
           ],
+          // Tests that take longer set their own.
+          testTimeout: 300 * SECOND_MS,
           hookTimeout: 120 * SECOND_MS,
         },
       },

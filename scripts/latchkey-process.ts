@@ -29,11 +29,13 @@ export interface LatchkeyOptions {
   readonly args?: readonly string[];
   readonly onLogLine?: (line: string) => void;
   readonly onStderrLine?: (line: string) => void;
+  /** For a start that has to wait for its store. */
+  readonly readyWithinMs?: number;
 }
 
 /** Starts `latchkey serve` and waits until it logs that it is ready. Rejects with its output if it does not start. */
 export async function startLatchkeyProcess(options: LatchkeyOptions): Promise<LatchkeyProcess> {
-  const { onLogLine, args = [], ...rest } = options;
+  const { onLogLine, args = [], readyWithinMs = READY_WITHIN_MS, ...rest } = options;
   const ready = Promise.withResolvers<z.infer<typeof listeners>>();
   const child = await startChild(
     process.execPath,
@@ -50,7 +52,7 @@ export async function startLatchkeyProcess(options: LatchkeyOptions): Promise<La
   );
   const timeout = setTimeout(
     () => ready.resolve({ grpc: "", http: "", operator: "", ops: "" }),
-    READY_WITHIN_MS,
+    readyWithinMs,
   );
   try {
     const bound = await Promise.race([ready.promise, child.exited.then(() => undefined)]);

@@ -40,6 +40,16 @@ const INSTANCE_FAULTS: readonly InstanceFault[] = [
       },
     }),
   ),
+  ...(["black-hole", "refuse"] as const).map(
+    (kind): InstanceFault => ({
+      name: `${kind} between it and a part of Redis`,
+      async run(_fleet, { way }, ms) {
+        way.setPart({ kind });
+        await pause(ms);
+        way.setPart({ kind: "pass" });
+      },
+    }),
+  ),
   {
     name: "a slow way to Redis",
     async run(_fleet, { way }, ms) {

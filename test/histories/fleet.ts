@@ -9,7 +9,9 @@ import { MAX_STALENESS_MS } from "./key-model.ts";
 import type { HistoryStore, Way } from "./stores/store.ts";
 
 const CALL_TIMEOUT_MS = 5000;
-/** Of the role `limited`. */
+/** A start waits while the store has a fault, and a busy machine is slow. */
+const READY_WITHIN_MS = 240_000;
+/** Of the role `contributor`. */
 export const LIMIT = { capacity: 20, refillPerSecond: 5 };
 
 const POLICY = `
@@ -53,7 +55,10 @@ export async function startFleet(size: number, store: HistoryStore): Promise<Fle
   const all: Instance[] = [];
   const start = async (instance: Instance) => {
     const env = { ...secrets, ADMIN_TOKEN, AUDIT_FILE: "off", ...instance.env, ...instance.clock.env };
-    const started = await startLatchkey({ ...env, REDIS_COMMAND_TIMEOUT_MS: "1000" }, { policy: POLICY });
+    const started = await startLatchkey(
+      { ...env, REDIS_COMMAND_TIMEOUT_MS: "1000" },
+      { policy: POLICY, readyWithinMs: READY_WITHIN_MS },
+    );
     instance.process = started;
     instance.client = createClient({
       url: `http://${started.operator}`,

@@ -17,11 +17,18 @@ import { until } from "./stores/store.ts";
 
 const { HISTORY_SECONDS, HISTORY_SEED, HISTORY_LOG } = process.env;
 const SEED = HISTORY_SEED === undefined ? Math.floor(Math.random() * 2 ** 31) : Number(HISTORY_SEED);
-const CLIENTS = 2;
+const CLIENTS = 4;
 const OBSERVERS = 2;
 /** A history with very many keys shows little new, so a run of hours consists of many histories. */
 const EPISODE_MS = 60_000;
 const KEPT_LINES = 400;
+/** Between two faults. */
+const MAX_QUIET_MS = 1500;
+/**
+ * Between two failovers, after which each instance loads all revocations. What they receive in between would hardly be seen if
+ * this was always shorter than the time that a revocation may take.
+ */
+const MAX_WHOLE_MS = 30_000;
 
 export interface SuiteOptions {
   readonly startStore: () => Promise<HistoryStore>;
@@ -73,7 +80,7 @@ async function runEpisode(
     }),
     ...loops.map((loop) =>
       repeat(async () => {
-        await pause(random.below(1500));
+        await pause(random.below(loop === "of the store" ? MAX_WHOLE_MS : MAX_QUIET_MS));
         await cause(history, fleet, loop);
       }),
     ),

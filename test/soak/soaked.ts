@@ -17,6 +17,7 @@ import { call, connectRaw, frame } from "../support/grpc-client.ts";
 import { newSecret } from "../support/keys.ts";
 import { freeAddress, newSocket } from "../support/latchkey.ts";
 import { PROGRAM } from "../support/program.ts";
+import type { SoakedStore } from "./stores.ts";
 
 export const POLICY = `
 roles: { basic: { scopes: [a], ttl: 90d, refresh_window: 1h } }
@@ -28,14 +29,13 @@ const READY_WITHIN_MS = 60_000;
 export type Stdout = "read" | "unread" | "closed" | "full";
 
 /**
- * A real process with an embedded store, and the operations of a soak on it. It may be killed and restarted.
+ * A real process on a store, and the operations of a soak on it. It may be killed and restarted.
  */
 export interface Soaked {
   readonly operator: LatchkeyClient;
   readonly clock: { set(offsetSeconds: number): void };
   readonly policyFile: string;
   readonly socketFile: string;
-  readonly databaseFile: string;
   /** The outcome of one Check, or undefined without a response. */
   check(key: string): Promise<"allowed" | "denied" | undefined>;
   scrape(): Promise<void>;
@@ -47,7 +47,7 @@ export interface Soaked {
   stop(): Promise<void>;
 }
 
-export async function startSoaked(): Promise<Soaked> {
+export async function startSoaked(store: Pick<SoakedStore, "env">): Promise<Soaked> {
   const cwd = await mkdtemp(join(tmpdir(), "latchkey-soak-"));
   removeAtEnd(cwd);
   const [clock, grpc, http, ops] = [
@@ -63,7 +63,7 @@ export async function startSoaked(): Promise<Soaked> {
     ...clock.env,
     ...CLEAN_ENVIRONMENT,
     DRAIN_SECONDS: "0",
-    DATA_DIR: join(cwd, "data"),
+    ...store.env,
     ...{ JWT_SECRET: newSecret(), KEY_HASH_SECRET: newSecret(), ADMIN_TOKEN: token },
     ...{ GRPC_LISTEN: grpc, HTTP_LISTEN: http, OPS_LISTEN: ops },
   };
@@ -90,7 +90,6 @@ export async function startSoaked(): Promise<Soaked> {
     clock,
     policyFile,
     socketFile: grpc.slice("unix:".length),
-    databaseFile: join(env.DATA_DIR, "latchkey.db"),
     async check(key) {
       if (session === undefined || session.destroyed || session.closed)
         session = await connectRaw(grpc).catch(() => undefined);

@@ -86,6 +86,7 @@ export async function startLatchkey(
     readonly policy?: string;
     readonly args?: readonly string[];
     readonly onLogLine?: (line: string) => void;
+    readonly readyWithinMs?: number;
   } = {},
 ): Promise<TestedLatchkey> {
   const cwd = await mkdtemp(join(tmpdir(), "latchkey-test-"));
@@ -101,6 +102,7 @@ export async function startLatchkey(
     ...(options.args !== undefined && { args: options.args }),
     env: { ...own, ...env, DATA_DIR: dataDir },
     ...(options.onLogLine && { onLogLine: options.onLogLine }),
+    ...(options.readyWithinMs !== undefined && { readyWithinMs: options.readyWithinMs }),
   });
   return { ...latchkey, dataDir, cwd };
 }

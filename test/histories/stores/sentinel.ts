@@ -36,7 +36,7 @@ export async function startSentinelStore(): Promise<HistoryStore> {
         REDIS_NAT_MAP: natMap,
         REDIS_WAIT_REPLICAS: "2",
       };
-      return { env, way: wayOf([...ways, ...asked]) };
+      return { env, way: wayOf([...ways, ...asked], asked) };
     },
     faults: [
       {

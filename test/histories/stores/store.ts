@@ -5,6 +5,8 @@ import type { History } from "../operations.ts";
 /** The way of one instance to its store: all its connections pass relays of its own. */
 export interface Way {
   set(fault: RelayFault): void;
+  /** The same for a part of the store only: the Sentinels, or some nodes. */
+  setPart(fault: RelayFault): void;
   close(): Promise<unknown>;
 }
 
@@ -24,11 +26,14 @@ export interface HistoryStore {
   stop(): Promise<void>;
 }
 
-/** Relays that share one fault. */
-export function wayOf(relays: readonly FaultRelay[]): Way {
+/** Relays that share one fault. @param part some of them */
+export function wayOf(relays: readonly FaultRelay[], part = relays): Way {
   return {
     set(fault) {
       for (const relay of relays) relay.set(fault);
+    },
+    setPart(fault) {
+      for (const relay of part) relay.set(fault);
     },
     close: () => Promise.all(relays.map((relay) => relay.close())),
   };

@@ -330,7 +330,10 @@ test("a listing contains every key once, with its last use", async () => {
   const anHourAgo = new Date(Date.now() - 3_600_000).toISOString();
   const found = await admin.keys.list({ search: "LISTED", issued_before: "2100-01-01T00:00:00Z" });
   expect(found.keys.map(({ key_id }) => key_id)).toEqual([key.key_id]);
-  expect(await admin.keys.total({ search: "listed", unused_since: anHourAgo })).toMatchObject({ keys: 0, live: 0 });
+  expect(await admin.keys.total({ search: "listed", unused_since: anHourAgo })).toMatchObject({
+    keys: 0,
+    live: 0,
+  });
   expect(await admin.keys.total({ search: "listed" })).toMatchObject({
     keys: 1,
     live: 1,

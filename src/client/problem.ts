@@ -9,18 +9,22 @@ export class LatchkeyProblem extends Error {
   readonly errors: readonly { readonly pointer: string; readonly detail: string }[];
   /** Seconds to wait before the next attempt, if the response has Retry-After. */
   readonly retryAfterSeconds?: number;
+  /** The id of the call, which its audit lines have too. Absent if a proxy has responded. */
+  readonly requestId?: string;
   /** Further members of the problem, such as `refresh_after`. */
   readonly members: Readonly<Record<string, unknown>>;
 
-  constructor(status: number, body: Readonly<Record<string, unknown>>, retryAfter: string | null) {
+  constructor(status: number, body: Readonly<Record<string, unknown>>, headers: Pick<Headers, "get">) {
     const { type, title, detail, errors, status: _, ...members } = body;
     super(typeof title === "string" ? title : `HTTP status ${status}`);
     this.status = status;
     this.reason = typeof type === "string" ? (type.split("/").at(-1) ?? type) : `http-${status}`;
     if (typeof detail === "string") this.detail = detail;
     this.errors = Array.isArray(errors) ? errors.filter(isFieldError) : [];
-    const seconds = Number(retryAfter ?? Number.NaN);
+    const seconds = Number(headers.get("retry-after") ?? Number.NaN);
     if (Number.isFinite(seconds)) this.retryAfterSeconds = seconds;
+    const requestId = headers.get("x-request-id");
+    if (requestId !== null) this.requestId = requestId;
     this.members = members;
   }
 }

@@ -33,7 +33,7 @@ export function createTransport(options: TransportOptions) {
     const response = await send(options, request);
     if (response.ok) return response;
     const text = await response.text();
-    throw new LatchkeyProblem(response.status, parseProblem(text), response.headers.get("retry-after"));
+    throw new LatchkeyProblem(response.status, parseProblem(text), response.headers);
   };
   const call = async (request: Request): Promise<string> => (await open(request)).text();
   return {

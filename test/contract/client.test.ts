@@ -266,7 +266,7 @@ describe("a key that refreshes itself", () => {
 
   test("rejects if the key has expired and the refresh fails", async () => {
     const refresh = async () => {
-      throw new LatchkeyProblem(409, { type: "/problems/family-too-old" }, null);
+      throw new LatchkeyProblem(409, { type: "/problems/family-too-old" }, new Headers());
     };
     const live = createLiveKey({ client: { refresh }, key: kept, nowMs: () => 200_000 });
     await expect(live.current()).rejects.toMatchObject({ reason: "family-too-old" });

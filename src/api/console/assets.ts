@@ -36,7 +36,14 @@ export function createAssets({ development }: { readonly development: boolean })
 async function prepare(development: boolean): Promise<Assets> {
   const built = readBuilt();
   if (built.length > 0) return compressAll(built);
-  return development ? compressAll(await bundleConsole()) : undefined;
+  if (!development) return undefined;
+  try {
+    return await compressAll(await bundleConsole());
+  } catch (error) {
+    // An installation without development packages.
+    if (error instanceof Error && "code" in error && error.code === "ERR_MODULE_NOT_FOUND") return undefined;
+    throw error;
+  }
 }
 
 function readBuilt(): readonly BundledFile[] {

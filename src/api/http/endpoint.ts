@@ -1,5 +1,6 @@
 import type { FastifyReply, FastifyRequest, HTTPMethods } from "fastify";
 import type { z } from "zod";
+import { CONSOLE_HEADER } from "../console/sessions.ts";
 import type { Access, OpenAccess } from "./access.ts";
 import { InvalidBody, parseForm } from "./json-body.ts";
 import type { FieldProblem, ProblemName } from "./problem.ts";
@@ -108,6 +109,8 @@ export function endpoint<Identity, Body = undefined, Query = undefined>(
     async admit(request, reply) {
       const admission = await access.admit(request, reply, definition.writes);
       if (admission !== undefined) admitted.set(request, admission);
+      // Caches know that a response to `Authorization` is for one caller. They do not know it of a cookie.
+      if (request.headers[CONSOLE_HEADER] !== undefined) void reply.header("cache-control", "no-store");
       return admission !== undefined;
     },
     async run(request, reply) {

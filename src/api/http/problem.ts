@@ -133,11 +133,15 @@ export function sendProblem(
   const wait = retryAfterOf(status, details.retryAfterSeconds);
   if (wait !== undefined) void reply.header("retry-after", String(wait));
   if (status === 401) void reply.header("www-authenticate", challengeOf(name, title));
-  return reply
-    .code(status)
-    .header("cache-control", "no-store")
-    .type(PROBLEM_MEDIA_TYPE)
-    .send(problemText(name, details));
+  return (
+    reply
+      .code(status)
+      .header("cache-control", "no-store")
+      // The audit lines of the call have it too.
+      .header("x-request-id", reply.request.id)
+      .type(PROBLEM_MEDIA_TYPE)
+      .send(problemText(name, details))
+  );
 }
 
 /** The JSON text of a problem. The headers are the caller's part. */

@@ -44,7 +44,7 @@ export function Denied({ scope }: { readonly scope: Scope }) {
 
 /** The sentence of a problem with its details, where the action was. */
 export function ProblemNotice({ problem }: { readonly problem: unknown }) {
-  const { sentence, details } = problemText(problem);
+  const { sentence, details, requestId } = problemText(problem);
   return (
     <Notice tone="bad">
       <p>{sentence}</p>
@@ -54,6 +54,11 @@ export function ProblemNotice({ problem }: { readonly problem: unknown }) {
             <li key={detail}>{detail}</li>
           ))}
         </ul>
+      )}
+      {requestId !== undefined && (
+        <p class="hint">
+          Call <code>{requestId}</code>
+        </p>
       )}
     </Notice>
   );

@@ -2,6 +2,7 @@ import type { LatchkeyClient } from "../../client/client.ts";
 import { createClient } from "../../client/client.ts";
 import { LatchkeyProblem } from "../../client/problem.ts";
 import type { ConsoleSession, OpenedConsoleSession, SignIn } from "../../client/types.ts";
+import { problemText } from "./problem-text.ts";
 import { createStateStore } from "./state-store.ts";
 
 /** What the frame shows. */
@@ -23,6 +24,7 @@ export interface ConsoleSessions {
   signIn(by: SignIn): Promise<void>;
   /** Completes a sign-in by OpenID Connect. Rejects with the problem, and changes nothing, if it is not valid. */
   signInByOidc(): Promise<void>;
+  /** Always signs this browser out. Never rejects. */
   signOut(): Promise<void>;
   /** Reports a problem of any call. A call without a session signs out. */
   onProblem(problem: unknown): void;
@@ -35,6 +37,8 @@ export interface ConsoleSessions {
 /** Not a credential: it is of no use without the cookie, which scripts cannot read. */
 const PROOF = "latchkey-console-proof";
 const RENEW_EVERY_MS = 60_000;
+const SIGNED_OUT_HERE =
+  "This browser has signed out, but Latchkey could not end other copies of the session. They end by themselves.";
 
 export function createConsoleSessions(origin: string, storage: Storage): ConsoleSessions {
   const headers = () => ({ "x-latchkey-console": storage.getItem(PROOF) ?? "none" });
@@ -74,8 +78,13 @@ export function createConsoleSessions(origin: string, storage: Storage): Console
     signIn: (by) => client.console.signIn(by).then(begin),
     signInByOidc: () => client.console.signInByOidc().then(begin),
     async signOut() {
-      await client.console.signOut();
-      end();
+      try {
+        await client.console.signOut();
+        end();
+      } catch (problem) {
+        // Without the proof this browser has no session, whatever happens to its cookie.
+        end(isEnd(problem) ? undefined : `${SIGNED_OUT_HERE} ${problemText(problem).sentence}`);
+      }
     },
     onProblem,
     onAction() {

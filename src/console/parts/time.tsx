@@ -10,7 +10,8 @@ export interface TimeProps {
 
 /** How long ago, or how far ahead. The title has the local time and the exact one. */
 export function Time({ at, otherwise = "never" }: TimeProps) {
-  const nowMs = useNow();
+  // A list has hundreds of times, and most of them change every hour or day.
+  const nowMs = useNow(at === null || isFar(at) ? FAR_EVERY_MS : undefined);
   if (at === null) return <span class="muted">{otherwise}</span>;
   const ms = Date.parse(at);
   return (
@@ -18,4 +19,11 @@ export function Time({ at, otherwise = "never" }: TimeProps) {
       {formatAge(ms, nowMs)}
     </time>
   );
+}
+
+const FAR_MS = 3_600_000;
+const FAR_EVERY_MS = 30_000;
+
+function isFar(at: string): boolean {
+  return Math.abs(Date.parse(at) - Date.now()) > FAR_MS;
 }

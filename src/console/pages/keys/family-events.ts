@@ -51,7 +51,7 @@ export function familyEvents(keys: readonly Key[], audit: readonly AuditLine[]):
     ...keys.map((key) => issueOf(key, predecessors.get(key.key_id), done)),
     ...keys.flatMap((key) => revocationOf(key, done) ?? []),
     ...done.flatMap(besideRecords),
-    ...audit.filter(({ outcome }) => outcome === "refused").map(refusedOf),
+    ...audit.filter(({ outcome }) => outcome !== "done").map(deniedOf),
   ];
   return events.sort((a, b) => Date.parse(b.at) - Date.parse(a.at));
 }
@@ -95,7 +95,7 @@ function besideRecords(line: AuditLine): readonly FamilyEvent[] {
   return title === undefined || tone === undefined ? [] : [lineOf(line, title, tone)];
 }
 
-function refusedOf(line: AuditLine): FamilyEvent {
+function deniedOf(line: AuditLine): FamilyEvent {
   const isReuse = line.reason === "already_refreshed";
   return lineOf(line, isReuse ? "Second refresh denied" : `Denied: ${line.reason ?? line.event}`, "warn");
 }

@@ -149,7 +149,7 @@ interface DoneProps {
   onUndo(): void;
 }
 
-/** What has just been done. A disabled key can be enabled again. */
+/** Confirms the last change. A disabled key can be enabled again. */
 function Done({ what, isRunning, onUndo }: DoneProps) {
   if (what === undefined) return null;
   return (

@@ -43,7 +43,7 @@ export function KeyList({ search }: { readonly search: Search }) {
   );
 }
 
-/** How far the search is. A screen reader hears the result, not every step. */
+/** How far the search is. A screen reader reads the result, not every step. */
 function Progress({ found }: { readonly found: KeySearch }) {
   const client = useClient();
   const status = useCall(useCallback(() => client.status(), [client]));

@@ -87,7 +87,7 @@ function instantOf(date: string): string | undefined {
   return /^\d{4}-\d{2}-\d{2}$/.test(date) && !Number.isNaN(start.getTime()) ? start.toISOString() : undefined;
 }
 
-/** The date so many days from now, in the browser's zone. */
+/** The date this number of days from now, in the browser's zone. */
 export function dateInDays(days: number, nowMs: number): string {
   const date = new Date(nowMs);
   date.setDate(date.getDate() + days);

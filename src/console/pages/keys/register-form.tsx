@@ -68,7 +68,7 @@ function useRegistration() {
 interface PartProps {
   readonly form: RegistrationForm;
   change(part: Partial<RegistrationForm>): void;
-  /** What is wrong with a member of the body. */
+  /** The error of a member of the body. */
   error(pointer: string): string | undefined;
 }
 

@@ -1,5 +1,6 @@
 import type { TargetedSubmitEvent } from "preact";
 import { useState } from "preact/hooks";
+import { LatchkeyUnreachable } from "../../../client/problem.ts";
 import type { IssuedKey, Key } from "../../../client/types.ts";
 import { useClient } from "../../data/context.ts";
 import { useAction } from "../../data/use-action.ts";
@@ -58,6 +59,9 @@ export function RotateKey({ shown, onIssued, onClose }: RotateProps) {
           )}
         </Field>
         {action.problem !== undefined && <ProblemNotice problem={action.problem} />}
+        {action.problem instanceof LatchkeyUnreachable && (
+          <p>The successor may have been issued. If this page names one after a reload, rotate that one.</p>
+        )}
         <div class="actions">
           <Button onClick={onClose}>Cancel</Button>
           <Button kind="primary" type="submit" isRunning={action.isRunning}>

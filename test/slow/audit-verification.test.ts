@@ -1,3 +1,4 @@
+import { execFileSync } from "node:child_process";
 import {
   appendFileSync,
   mkdirSync,
@@ -117,6 +118,19 @@ test("an empty log is intact before its first line, and broken when it had lines
   await log.events(events(2));
   truncateSync(path, 0);
   expect(await verify(path, log.state)).toMatchObject({ verified: { ok: false } });
+  await file.close();
+});
+
+test("a pipe among the files is a failure that blocks nothing", async () => {
+  const { path, file, log } = await openLog();
+  await log.events(events(2));
+  execFileSync("mkfifo", [`${path}.2026-11-30T000000.000Z`]);
+  for (let run = 0; run < 5; run++)
+    expect(await verify(path, log.state)).toMatchObject({
+      kind: "failed",
+      problem: "api.log.2026-11-30T000000.000Z is not a regular file",
+    });
+  await log.events(events(2));
   await file.close();
 });
 

@@ -4,6 +4,8 @@ import { LatchkeyProblem, LatchkeyUnreachable } from "../../client/problem.ts";
 export interface ProblemText {
   readonly sentence: string;
   readonly details: readonly string[];
+  /** The id of the call, with which an operator finds its audit lines. */
+  readonly requestId?: string | undefined;
 }
 
 export function problemText(problem: unknown): ProblemText {
@@ -14,7 +16,7 @@ export function problemText(problem: unknown): ProblemText {
       ...problem.errors.map(({ pointer, detail }) => `${pointer.replace(/^#\/?/, "") || "body"} ${detail}`),
       ...(wait === undefined ? [] : [`Try again in ${wait} s.`]),
     ];
-    return { sentence: problem.message, details };
+    return { sentence: problem.message, details, requestId: problem.requestId };
   }
   if (problem instanceof LatchkeyUnreachable)
     return {

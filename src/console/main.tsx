@@ -14,5 +14,7 @@ import { signInByLink } from "./shell/link.ts";
 const root = document.getElementById("app");
 if (root !== null) {
   const sessions = createConsoleSessions(location.origin, localStorage);
+  // What the server has put there is shown until now.
+  root.replaceChildren();
   render(<App pages={PAGES} sessions={sessions} start={signInByLink(sessions)} />, root);
 }

@@ -103,6 +103,6 @@ function htmlOf({ path, entry, title }: BundledPage, names: readonly string[]): 
     `<title>${title}</title>`,
     ...styles.map((name) => `<link rel="stylesheet" href="${path}/assets/${name}">`),
     ...scripts.map((name) => `<script type="module" src="${path}/assets/${name}"></script>`),
-    '</head><body><div id="app"></div><noscript>This page needs JavaScript.</noscript></body></html>',
+    '</head><body><div id="app"><p class="state">Loading the console…</p></div><noscript>This page needs JavaScript.</noscript></body></html>',
   ].join("\n");
 }

@@ -44,7 +44,7 @@ export function Chart(props: ChartProps) {
     const create = () => {
       plot.current?.destroy();
       const options = optionsOf(element, { series, kind, heightPx, minSpanSeconds, format });
-      plot.current = new uPlot(options, dataOf(times, series), element);
+      plot.current = new uPlot(options, dataOf({ times, series, minSpanSeconds }), element);
     };
     create();
     const size = new ResizeObserver(() =>
@@ -60,12 +60,23 @@ export function Chart(props: ChartProps) {
       plot.current = undefined;
     };
   }, [names, kind, heightPx]);
-  useEffect(() => plot.current?.setData(dataOf(times, series)), [times, series]);
+  useEffect(
+    () => plot.current?.setData(dataOf({ times, series, minSpanSeconds })),
+    [times, series, minSpanSeconds],
+  );
   return <div class="chart" ref={host} role="img" aria-label={label} />;
 }
 
-function dataOf(times: readonly number[], series: readonly Series[]): uPlot.AlignedData {
-  return [[...times], ...series.map(({ values }) => [...values])];
+type ChartData = Required<Pick<ChartProps, "times" | "series" | "minSpanSeconds">>;
+
+/** Of a single time uPlot would show years. */
+function dataOf({ times, series, minSpanSeconds }: ChartData): uPlot.AlignedData {
+  const [only] = times;
+  const isSingle = only !== undefined && times.length === 1;
+  return [
+    isSingle ? [only - minSpanSeconds, only] : [...times],
+    ...series.map(({ values }) => (isSingle ? [null, ...values] : [...values])),
+  ];
 }
 
 /** A canvas understands neither custom properties nor `light-dark()`. */

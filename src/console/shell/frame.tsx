@@ -2,6 +2,7 @@ import { useCallback, useEffect, useMemo, useRef, useState } from "preact/hooks"
 import type { Page } from "../page.ts";
 import { Missing } from "../parts/states.tsx";
 import { Account } from "./account.tsx";
+import { Navigation } from "./navigation.tsx";
 import { PageView } from "./page-view.tsx";
 import { goTo, hrefOf, useRoute } from "./route.ts";
 import { ShortcutHelp } from "./shortcut-help.tsx";
@@ -57,17 +58,7 @@ export function Frame({ pages }: { readonly pages: readonly Page[] }) {
         <a class="brand" href={hrefOf([])}>
           Latchkey
         </a>
-        <nav aria-label="Pages">
-          <ul>
-            {pages.map(({ path: to, title }) => (
-              <li key={to}>
-                <a href={hrefOf([to].filter(Boolean))} aria-current={to === path ? "page" : undefined}>
-                  {title}
-                </a>
-              </li>
-            ))}
-          </ul>
-        </nav>
+        <Navigation pages={pages} path={path} />
         <Account onHelp={() => setHelpOpen(true)} />
       </header>
       <main ref={main} id="main" tabIndex={-1}>

@@ -1,4 +1,5 @@
 import type { Page } from "../page.ts";
+import { Button } from "../parts/button.tsx";
 import { Dialog } from "../parts/dialog.tsx";
 
 export interface ShortcutHelpProps {
@@ -35,6 +36,9 @@ export function ShortcutHelp({ pages, onClose }: ShortcutHelpProps) {
           ))}
         </tbody>
       </table>
+      <div class="actions">
+        <Button onClick={onClose}>Close</Button>
+      </div>
     </Dialog>
   );
 }

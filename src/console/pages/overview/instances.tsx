@@ -1,5 +1,6 @@
 import type { Status } from "../../../client/types.ts";
 import { formatNumber, formatSeconds } from "../../data/format.ts";
+import type { RatePoint } from "../../data/use-figures.ts";
 import { Badge } from "../../parts/badge.tsx";
 import type { Column } from "../../parts/table.tsx";
 import { Table } from "../../parts/table.tsx";
@@ -7,14 +8,24 @@ import { Time } from "../../parts/time.tsx";
 
 type Instance = Status["instances"][number];
 
+export interface InstanceTableProps {
+  readonly status: Status;
+  /** The present rates of this instance, which may have no heartbeat. */
+  readonly own: Omit<RatePoint, "at">;
+}
+
 /** The instances of the fleet, this one first. What differs from this one is marked. */
-export function InstanceTable({ status: { instances } }: { readonly status: Status }) {
-  const own = instances.find((instance) => instance.this);
+export function InstanceTable({ status: { instances }, own }: InstanceTableProps) {
+  const rows = instances.map((instance) =>
+    instance.this
+      ? { ...instance, allowed_per_second: own.allowed, denied_per_second: own.denied }
+      : instance,
+  );
   return (
     <Table
       caption="Instances"
-      columns={columnsOf(own)}
-      rows={instances}
+      columns={columnsOf(instances.find((instance) => instance.this))}
+      rows={rows}
       keyOf={({ started_at, kids, version, ...instance }) =>
         [instance.this, started_at, version, ...kids].join(" ")
       }

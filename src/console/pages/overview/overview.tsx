@@ -1,6 +1,6 @@
 import type { Figures } from "../../../client/types.ts";
 import type { LiveFigures, RatePoint } from "../../data/use-figures.ts";
-import { useFigures } from "../../data/use-figures.ts";
+import { ratesOf, useFigures } from "../../data/use-figures.ts";
 import { Badge } from "../../parts/badge.tsx";
 import { Chart } from "../../parts/chart.tsx";
 import { ErrorState, Loading, Stale } from "../../parts/states.tsx";
@@ -71,7 +71,7 @@ function FiguresView({ figures, history }: FiguresViewProps) {
       </div>
       <section>
         <h2>Instances</h2>
-        <InstanceTable status={status} />
+        <InstanceTable status={status} own={ratesOf(figures)} />
       </section>
     </>
   );

@@ -85,6 +85,7 @@ test("every call states whether it writes; only these calls read, or change a co
   const readingByPost = calls.filter(({ method, writes }) => method !== "GET" && !writes);
   expect(readingByPost.map(nameOf)).toEqual([
     "POST /api/auth/v2/introspect",
+    "POST /api/admin/audit/verification",
     "POST /api/admin/explain",
     "POST /api/console/session",
     "PUT /api/console/session",

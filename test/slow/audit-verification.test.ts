@@ -112,6 +112,21 @@ test("a line of another process that is not complete yet is no fault, and a log 
   await file.close();
 });
 
+test("a run that starts right after the result of another one reads the files again", async () => {
+  const { path, file, log } = await openLog();
+  const verification = createVerification({ path, key: KEY, written: log.state, nowMs: Date.now });
+  verification.start();
+  for (let run = 1; run <= 3; run++) {
+    while (verification.state().kind === "running") await pause(0);
+    expect(verification.state()).toMatchObject({ verified: { ok: true, lines: run - 1 } });
+    await log.events(events(1));
+    expect(verification.start()).toMatchObject({ kind: "running" });
+  }
+  await verification.stop();
+  expect(verification.state().kind).not.toBe("running");
+  await file.close();
+});
+
 test("an empty log is intact before its first line, and broken when it had lines", async () => {
   const { path, file, log } = await openLog();
   expect(await verify(path, log.state)).toMatchObject({ verified: { ok: true, lines: 0 } });

@@ -1,5 +1,5 @@
 import type { FileHandle } from "node:fs/promises";
-import { open, stat } from "node:fs/promises";
+import { constants, open, stat } from "node:fs/promises";
 import { basename } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { errorMessage } from "../core/error-message.ts";
@@ -13,6 +13,8 @@ export interface SnapshotFile {
   readonly size: number;
 }
 
+/** A pipe without a writer must not block: all threads of the process share the threads that open files. */
+const READ = constants.O_RDONLY | constants.O_NONBLOCK;
 const ATTEMPTS = 20;
 const RETRY_AFTER_MS = 50;
 
@@ -81,12 +83,16 @@ function isSame(before: readonly Identity[], after: readonly Identity[]): boolea
 async function openAll(paths: readonly string[]): Promise<readonly SnapshotFile[]> {
   const opened: SnapshotFile[] = [];
   try {
-    for (const path of paths) opened.push({ name: basename(path), handle: await open(path, "r"), size: 0 });
-    return await Promise.all(
-      opened.map(async (file) => ({ ...file, size: (await file.handle.stat()).size })),
-    );
+    for (const path of paths) opened.push({ name: basename(path), handle: await open(path, READ), size: 0 });
+    return await Promise.all(opened.map(withSize));
   } catch (error) {
     await closeAll(opened);
     throw error;
   }
+}
+
+async function withSize(file: SnapshotFile): Promise<SnapshotFile> {
+  const found = await file.handle.stat();
+  if (!found.isFile()) throw new Error(`${file.name} is not a regular file`);
+  return { ...file, size: found.size };
 }

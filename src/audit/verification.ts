@@ -60,6 +60,8 @@ export function createVerification({ path, key, written, nowMs }: VerificationOp
   let thread: Worker | undefined;
   const onMessage = (message: ThreadMessage): void => {
     if (state.kind !== "running") return;
+    // With its result a run has ended, although its thread lives a moment longer.
+    if (message.kind === "done" || message.kind === "failed") thread = undefined;
     if (message.kind === "opened") state = { ...state, files: message.files, bytesTotal: message.bytes };
     else if (message.kind === "read") state = { ...state, bytesRead: message.bytes };
     else if (message.kind === "failed") fail(message.problem);
@@ -78,18 +80,21 @@ export function createVerification({ path, key, written, nowMs }: VerificationOp
       const last = written();
       const checkpoints = last.n === 0 ? [] : [last];
       state = { kind: "running", startedMs: nowMs(), files: 0, bytesRead: 0, bytesTotal: 0 };
-      thread = new Worker(THREAD, {
+      const own = new Worker(THREAD, {
         workerData: { path, key, checkpoints },
         resourceLimits: { maxOldGenerationSizeMb: MAX_HEAP_MB },
       });
+      thread = own;
       // The thread must not keep the process alive.
-      thread.unref();
-      thread.on("message", onMessage);
-      thread.on("error", (error) => fail(errorMessage(error)));
-      thread.on("exit", () => {
+      own.unref();
+      own.on("message", (message: ThreadMessage) => thread === own && onMessage(message));
+      const end = (problem: string) => {
+        if (thread !== own) return;
         thread = undefined;
-        fail("the verification has ended without a result");
-      });
+        fail(problem);
+      };
+      own.on("error", (error) => end(errorMessage(error)));
+      own.on("exit", () => end("the verification has ended without a result"));
       return state;
     },
     state: () => state,

@@ -9,6 +9,9 @@ import type { DropLeases } from "./drop-leases.ts";
 import { pairs, texts } from "./replies.ts";
 import type { SpreadClient } from "./spread-client.ts";
 
+/** Counters that are read together: few enough not to delay Checks. */
+const PORTION = 100;
+
 /** Reads and resets the counters of quotas. */
 export function createQuotaAdmin(spread: SpreadClient, dropLeases: DropLeases): QuotaAdmin {
   const at = ({ counterId }: QuotaDemand, name: "TIME" | "HGETALL" | "DEL") => {
@@ -30,7 +33,8 @@ export function createQuotaAdmin(spread: SpreadClient, dropLeases: DropLeases): 
         const counterIds = names
           .map((name) => counterIdOf(spread.keys, name))
           .filter((id) => id !== undefined);
-        yield Promise.all(counterIds.map(use));
+        for (let start = 0; start < counterIds.length; start += PORTION)
+          yield Promise.all(counterIds.slice(start, start + PORTION).map(use));
       }
     },
     levels: (demands) => Promise.all(demands.map(level)),

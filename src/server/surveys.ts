@@ -25,22 +25,27 @@ export function openSurveys(
   { shutdown, clock }: Pick<Runtime, "shutdown" | "clock">,
   { registry, stores }: SurveyDeps,
 ): BudgetSurveys {
-  const surveys = createSurveys({
-    nowMs: clock.nowMs,
-    monotonicMs: () => performance.now(),
-    delayMs: (ms) => delay(ms),
-  });
-  shutdown.defer("the counts for operators", surveys.stop);
+  const open = () => {
+    const surveys = createSurveys({
+      nowMs: clock.nowMs,
+      monotonicMs: () => performance.now(),
+      delayMs: (ms) => delay(ms),
+    });
+    shutdown.defer("the counts for operators", surveys.stop);
+    return surveys;
+  };
+  // During an incident, the quotas near their end must not wait for the usage of a month.
+  const [urgent, others] = [open(), open()];
   const topUsage = (days: number) =>
-    surveys.add(() => {
+    others.add(() => {
       const today = dayOfHour(hourAt(clock.storeNowMs()));
       const span = { from: today + 1 - days, to: today + 1 };
       const { soFar, read } = topUsageRun(stores.usage, span);
       return { soFar: () => ({ ...soFar(), span }), read };
     }, USAGE);
   return {
-    planUse: surveys.add(() => planUseRun(registry), KEYS),
-    nearLimits: surveys.add(
+    planUse: others.add(() => planUseRun(registry), KEYS),
+    nearLimits: urgent.add(
       () => nearLimitsRun(stores.quotaAdmin, registry.policy, clock.storeNowMs),
       COUNTERS,
     ),

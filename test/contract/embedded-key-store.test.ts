@@ -92,7 +92,7 @@ describe("the embedded key store", () => {
         const count = database.sqlite.prepare("UPDATE keys SET self_service = 1 WHERE key_id = ?");
         for (const keyId of keyIds) count.run(keyId);
         database.sqlite.exec(
-          "DROP INDEX IF EXISTS keys_self_service_seq; DROP TABLE ended_keys; ALTER TABLE audit DROP COLUMN origin; ALTER TABLE audit DROP COLUMN logged; DELETE FROM shared_state WHERE name LIKE 'newest%'; PRAGMA user_version = 3",
+          "DROP INDEX IF EXISTS keys_self_service_seq; DROP TABLE ended_keys; ALTER TABLE audit DROP COLUMN origin; ALTER TABLE audit DROP COLUMN logged; ALTER TABLE quotas DROP COLUMN unit_limit; DELETE FROM shared_state WHERE name LIKE 'newest%'; PRAGMA user_version = 3",
         );
         opened.pop()?.close();
         database = open(folder);

@@ -226,7 +226,7 @@ test("events can be filtered and read page by page, with the required scope only
   const latchkey = await startLatchkey(SECRETS);
   const url = `http://${latchkey.operator}`;
   const admin = createClient({ url, token: ADMIN_TOKEN });
-  expect(await admin.audit()).toEqual({ events: [], next_cursor: null });
+  expect(await admin.audit()).toEqual({ events: [], next_cursor: null, previous_cursor: null });
   const keys = [];
   for (let at = 0; at < 4; at++)
     keys.push(await admin.register({ name: `${at}`, key_type: "basic", owner: `o${at % 2}` }));

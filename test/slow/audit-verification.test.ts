@@ -1,3 +1,4 @@
+import { execFileSync } from "node:child_process";
 import {
   appendFileSync,
   mkdirSync,
@@ -111,12 +112,40 @@ test("a line of another process that is not complete yet is no fault, and a log 
   await file.close();
 });
 
+test("a run that starts right after the result of another one reads the files again", async () => {
+  const { path, file, log } = await openLog();
+  const verification = createVerification({ path, key: KEY, written: log.state, nowMs: Date.now });
+  verification.start();
+  for (let run = 1; run <= 3; run++) {
+    while (verification.state().kind === "running") await pause(0);
+    expect(verification.state()).toMatchObject({ verified: { ok: true, lines: run - 1 } });
+    await log.events(events(1));
+    expect(verification.start()).toMatchObject({ kind: "running" });
+  }
+  await verification.stop();
+  expect(verification.state().kind).not.toBe("running");
+  await file.close();
+});
+
 test("an empty log is intact before its first line, and broken when it had lines", async () => {
   const { path, file, log } = await openLog();
   expect(await verify(path, log.state)).toMatchObject({ verified: { ok: true, lines: 0 } });
   await log.events(events(2));
   truncateSync(path, 0);
   expect(await verify(path, log.state)).toMatchObject({ verified: { ok: false } });
+  await file.close();
+});
+
+test("a pipe among the files is a failure that blocks nothing", async () => {
+  const { path, file, log } = await openLog();
+  await log.events(events(2));
+  execFileSync("mkfifo", [`${path}.2026-11-30T000000.000Z`]);
+  for (let run = 0; run < 5; run++)
+    expect(await verify(path, log.state)).toMatchObject({
+      kind: "failed",
+      problem: "api.log.2026-11-30T000000.000Z is not a regular file",
+    });
+  await log.events(events(2));
   await file.close();
 });
 

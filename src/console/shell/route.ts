@@ -20,7 +20,9 @@ export function hrefOf(
 ): string {
   const given = Object.entries(query).filter((entry): entry is [string, string] => (entry[1] ?? "") !== "");
   const search = new URLSearchParams(given).toString();
-  return `#/${segments.map(encodeURIComponent).join("/")}${search === "" ? "" : `?${search}`}`;
+  // A name from the API may have a lone surrogate, which a URI cannot contain.
+  const encoded = segments.map((segment) => encodeURIComponent(segment.toWellFormed()));
+  return `#/${encoded.join("/")}${search === "" ? "" : `?${search}`}`;
 }
 
 /** Goes to a place. With `replace` the browser's Back button skips the present one. */

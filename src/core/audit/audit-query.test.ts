@@ -57,3 +57,16 @@ test("a call reads a bounded number of events, and the next one continues where 
   }
   expect([found, before]).toEqual([[0, 1], undefined]);
 });
+
+test("pages back through matching events have every one of them once", async () => {
+  const { store } = storeOf(Array.from({ length: 1203 }, (_, at) => ({ atMs: at })));
+  const found: number[] = [];
+  let before: string | undefined;
+  do {
+    const filter = { actor: "a", fromMs: 2, toMs: 1200 };
+    const page = await readEvents(store, filter, { limit: 100, ...(before !== undefined && { before }) });
+    found.unshift(...page.events.map(({ event }) => event.atMs));
+    before = page.earlier;
+  } while (before !== undefined);
+  expect(found).toEqual(Array.from({ length: 1198 }, (_, at) => at + 2));
+});

@@ -79,5 +79,5 @@ test("of any number of families it keeps the largest exactly, and reads few days
   const expected = Array.from({ length: MAX_TOP }, (_, rank) => count - rank);
   expect(amounts).toEqual(expected);
   expect(owners.cost.map(({ cost }) => cost)).toEqual(expected);
-  expect(store.mostTogether).toBeLessThanOrEqual(300);
+  expect(store.mostTogether).toBeLessThanOrEqual(100);
 });

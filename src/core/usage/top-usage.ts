@@ -30,7 +30,7 @@ export interface TopUsage {
 /** The longest list. */
 export const MAX_TOP = 100;
 /** Days of families that are read together: few enough not to delay Checks. */
-const DAYS_PER_PORTION = 300;
+const DAYS_PER_PORTION = 100;
 
 /** @param span days since 1970 */
 export function topUsageRun(

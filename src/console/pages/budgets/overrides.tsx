@@ -1,4 +1,3 @@
-import type { TargetedSubmitEvent } from "preact";
 import { useCallback, useMemo, useState } from "preact/hooks";
 import type { LatchkeyClient } from "../../../client/client.ts";
 import { LatchkeyProblem } from "../../../client/problem.ts";
@@ -8,22 +7,16 @@ import { formatCount } from "../../data/format.ts";
 import { useCall } from "../../data/use-call.ts";
 import { Badge } from "../../parts/badge.tsx";
 import { Button } from "../../parts/button.tsx";
-import { Field } from "../../parts/field.tsx";
 import { CallView, Empty } from "../../parts/states.tsx";
 import type { Column } from "../../parts/table.tsx";
 import { Table } from "../../parts/table.tsx";
 import { Time } from "../../parts/time.tsx";
-import { goTo, hrefOf } from "../../shell/route.ts";
+import { hrefOf } from "../../shell/route.ts";
 import { ClearOverrideDialog, SetOverrideDialog } from "./override-dialogs.tsx";
 import { QuotaList, SubjectName } from "./override-facts.tsx";
+import type { Chosen } from "./override-finder.tsx";
+import { OverrideFinder } from "./override-finder.tsx";
 import { guessSubject, subjectOf, toLimitSubject } from "./subject.ts";
-
-/** Which overrides are listed. Empty texts choose all. */
-export interface Chosen {
-  readonly plan: string;
-  /** An owner or a family. */
-  readonly subject: string;
-}
 
 interface Found {
   readonly overrides: readonly AppliedOverride[];
@@ -56,7 +49,7 @@ export function Overrides({ plan, subject }: Chosen) {
       <div class="heading">
         <h2>Overrides</h2>
         <span class="spring" />
-        <Finder key={subject} plan={plan} subject={subject} />
+        <OverrideFinder key={subject} plan={plan} subject={subject} />
         <Button
           kind="primary"
           isDisabled={missing !== undefined}
@@ -133,32 +126,6 @@ function FoundOverrides({ found: { overrides, isMore }, chosen, columns }: Found
         </p>
       )}
     </>
-  );
-}
-
-/** Looks up one subject. */
-function Finder({ plan, subject }: Chosen) {
-  const [text, setText] = useState(subject);
-  const submit = (event: TargetedSubmitEvent<HTMLFormElement>) => {
-    event.preventDefault();
-    goTo(hrefOf(["budgets"], { plan, subject: text.trim() }));
-  };
-  return (
-    <form class="row" onSubmit={submit}>
-      <Field label="Owner or family">
-        {(ids) => (
-          <input
-            {...ids}
-            type="search"
-            value={text}
-            autocomplete="off"
-            spellcheck={false}
-            onInput={({ currentTarget }) => setText(currentTarget.value)}
-          />
-        )}
-      </Field>
-      <Button type="submit">Find</Button>
-    </form>
   );
 }
 

@@ -35,14 +35,16 @@ export function createResponseEncoder(maxKeys = MAX_KEYS): EncodeResponse {
   return (decision, context, mode) => {
     if (mode === "shadow") return encodeCheckResponse(shadowResponse(decision, context));
     if (decision.verdict !== "allow") return encodeCheckResponse(denyResponse(decision, context));
-    const fragments = [
+    const bytes = [
       keyBytes(keys, decision, context),
       routeBytes(routes, decision.route, context),
       decisionBytes(decision, context),
     ];
-    for (const fragment of [requestFragment(decision, context), noticeFragment(decision, context)])
-      if (fragment !== EMPTY) fragments.push(encodeFragment(fragment));
-    return joinAllow(fragments);
+    const request = requestFragment(decision, context);
+    if (request !== EMPTY) bytes.push(encodeFragment(request));
+    const notice = noticeFragment(decision, context);
+    if (notice !== EMPTY) bytes.push(encodeFragment(notice));
+    return joinAllow(bytes);
   };
 }
 

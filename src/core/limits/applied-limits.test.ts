@@ -1,10 +1,10 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { parsePolicy } from "../../policy/file.ts";
-import type { AuthorizePorts } from "../decision/request-context.ts";
 import { createAuthorize } from "../decision/authorize.ts";
 import { describedRequest } from "../decision/described-request.ts";
 import type { Principal } from "../decision/principal.ts";
+import type { AuthorizePorts } from "../decision/request-context.ts";
 import { NO_OVERRIDES } from "../overrides/override-view.ts";
 import type { Policy } from "../policy/policy.ts";
 import { appliedLimits } from "./applied-limits.ts";

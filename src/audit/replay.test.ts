@@ -1,11 +1,11 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import type { AuthorizePorts } from "../core/decision/request-context.ts";
 import { createAuthorize } from "../core/decision/authorize.ts";
 import { deny } from "../core/decision/decision.ts";
 import { normalisePath } from "../core/decision/path.ts";
 import type { Verification } from "../core/decision/ports.ts";
 import type { AuthRequest } from "../core/decision/request.ts";
+import type { AuthorizePorts } from "../core/decision/request-context.ts";
 import { NO_OVERRIDES } from "../core/overrides/override-view.ts";
 import type { Policy } from "../core/policy/policy.ts";
 import { parsePolicy } from "../policy/file.ts";

@@ -5,7 +5,7 @@ const SECOND_MS = 1000;
 /** Real processes need a while to start on a busy machine; nothing waits for a timeout when it works. */
 const e2e = { testTimeout: 90 * SECOND_MS, hookTimeout: 120 * SECOND_MS };
 /** A platform is installed or built before its tests, once per machine. */
-const platforms = { testTimeout: 300 * SECOND_MS, hookTimeout: 3600 * SECOND_MS };
+const platforms = { testTimeout: 900 * SECOND_MS, hookTimeout: 3600 * SECOND_MS };
 
 export default defineConfig({
   test: {

@@ -5,6 +5,7 @@ import { direct } from "./direct.ts";
 import { features } from "./features.ts";
 import { footprint } from "./footprint.ts";
 import { keys } from "./keys.ts";
+import { limits } from "./limits.ts";
 import type { Section } from "./report.ts";
 import { describeMachine, formatSection } from "./report.ts";
 import { FULL, QUICK } from "./scale.ts";
@@ -23,7 +24,7 @@ const { values } = parseArgs({
 });
 const chosen = values.quick ? QUICK : FULL;
 const scale = { ...chosen, rounds: Number(values.rounds ?? chosen.rounds) };
-const SECTIONS = { direct, envoy: throughEnvoy, features, keys, footprint };
+const SECTIONS = { direct, envoy: throughEnvoy, limits, features, keys, footprint };
 
 const where = describeMachine();
 console.log(JSON.stringify(where));

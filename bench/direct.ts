@@ -1,8 +1,8 @@
 import type { TestedRedis } from "../test/support/redis.ts";
 import type { MeasuredServer } from "./candidates/candidate.ts";
 import { startBare, startVariant } from "./candidates/candidate.ts";
-import { loadChecks } from "./load.ts";
-import { sendChecks } from "./many-tokens.ts";
+import { loadCalls } from "./load.ts";
+import { sendCalls } from "./many-tokens.ts";
 import { cpuUs } from "./processes.ts";
 import type { Section } from "./report.ts";
 import { section } from "./report.ts";
@@ -37,10 +37,10 @@ export async function direct(redis: TestedRedis, { rounds, requests }: Scale): P
 
 /** Requests per second, and the processor time of each, which does not depend on other load. */
 export async function measureDirect({ grpc, pid, name }: MeasuredServer, message: Buffer, requests: number) {
-  // h2load counts a denial as success. sendChecks rejects on one.
-  await sendChecks(grpc, [message], 20);
+  // h2load counts a denial as success. sendCalls rejects on one.
+  await sendCalls(grpc, [message], 20);
   const before = await cpuUs(pid);
-  const { requestsPerSecond, failed } = await loadChecks(grpc, message, requests);
+  const { requestsPerSecond, failed } = await loadCalls(grpc, message, requests);
   if (failed > 0) throw new Error(`${name}: ${failed} of ${requests} Checks failed`);
   return { "req/s": requestsPerSecond, "CPU µs": ((await cpuUs(pid)) - before) / requests };
 }

@@ -9,8 +9,8 @@ import type { TestedRedis } from "../test/support/redis.ts";
 import { startRedis } from "../test/support/redis.ts";
 import type { MeasuredServer } from "./candidates/candidate.ts";
 import { startVariant } from "./candidates/candidate.ts";
-import { loadChecks } from "./load.ts";
-import { sendChecks } from "./many-tokens.ts";
+import { loadCalls } from "./load.ts";
+import { sendCalls } from "./many-tokens.ts";
 import { residentMb } from "./processes.ts";
 import type { Section } from "./report.ts";
 import { section } from "./report.ts";
@@ -35,12 +35,12 @@ export async function footprint(_redis: TestedRedis, { keys, requests, isPatient
     await register(latchkey, REGISTERED.counted);
     const perKeyInRedis = ((await redisBytes(redis)) - bytesBefore) / REGISTERED.counted;
     const [hot = ""] = await signTokens(1);
-    await loadChecks(latchkey.grpc, checkOf(hot), requests);
+    await loadCalls(latchkey.grpc, checkOf(hot), requests);
     const commandsBefore = await redisCommands(redis);
-    const { requestsPerSecond } = await loadChecks(latchkey.grpc, checkOf(hot), requests);
+    const { requestsPerSecond } = await loadCalls(latchkey.grpc, checkOf(hot), requests);
     const commands = (await redisCommands(redis)) - commandsBefore;
     const tokens = await signTokens(keys, 1);
-    await sendChecks(latchkey.grpc, tokens.map(checkOf), keys);
+    await sendCalls(latchkey.grpc, tokens.map(checkOf), keys);
     const busyMb = await residentMb(latchkey.pid);
     await pause(isPatient ? IDLE_MS : 0);
     const rows = new Map<string, Figures>([
@@ -65,9 +65,9 @@ async function embeddedCalls(requests: number): Promise<number> {
   const latchkey = await startVariant({ name: "Latchkey without Redis" });
   try {
     const [hot = ""] = await signTokens(1);
-    await loadChecks(latchkey.grpc, checkOf(hot), requests);
+    await loadCalls(latchkey.grpc, checkOf(hot), requests);
     const before = await storeCalls(latchkey);
-    await loadChecks(latchkey.grpc, checkOf(hot), requests);
+    await loadCalls(latchkey.grpc, checkOf(hot), requests);
     return (100 * ((await storeCalls(latchkey)) - before)) / requests;
   } finally {
     await latchkey.stop();

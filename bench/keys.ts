@@ -9,7 +9,7 @@ import type { TestedRedis } from "../test/support/redis.ts";
 import type { MeasuredServer } from "./candidates/candidate.ts";
 import { startBare, startVariant } from "./candidates/candidate.ts";
 import { benchRecord } from "./decision.ts";
-import { sendChecks } from "./many-tokens.ts";
+import { sendCalls } from "./many-tokens.ts";
 import { cpuUs } from "./processes.ts";
 import type { Section } from "./report.ts";
 import { section } from "./report.ts";
@@ -79,7 +79,7 @@ async function measure({ server, messages }: Case, requests: number) {
   const sent = await messages();
   const count = Math.max(requests, sent.length);
   const before = await cpuUs(server.pid);
-  const { seconds } = await sendChecks(server.grpc, sent, count);
+  const { seconds } = await sendCalls(server.grpc, sent, count);
   return { "req/s": count / seconds, "CPU µs": ((await cpuUs(server.pid)) - before) / count };
 }
 

@@ -4,12 +4,11 @@ import { join } from "node:path";
 import { startChild } from "../scripts/child.ts";
 import { debianTool } from "../scripts/debian.ts";
 import { findOnPath } from "../scripts/tools.ts";
+import { CHECK_PATH } from "../src/ext-authz/method.ts";
 
 /** The core of the load generator. The measured server has the other one. */
 export const LOAD_CORE = 1;
 export const SERVER_CORE = 0;
-
-const CHECK_PATH = "/envoy.service.auth.v3.Authorization/Check";
 
 /** The results of a load, as far as the tool reports them. */
 export interface Load {
@@ -55,15 +54,20 @@ async function run({ path, env }: Tool, args: readonly string[]): Promise<string
   return child.output();
 }
 
-/** Sends this many Checks with one message over one HTTP/2 connection, 100 at a time. */
-export async function loadChecks(grpc: string, message: Buffer, requests: number): Promise<Load> {
+/** Makes this many calls with one message over one HTTP/2 connection, 100 at a time. */
+export async function loadCalls(
+  grpc: string,
+  message: Buffer,
+  requests: number,
+  path = CHECK_PATH,
+): Promise<Load> {
   const folder = await mkdtemp(join(tmpdir(), "latchkey-bench-"));
   try {
     const body = join(folder, "check");
     await writeFile(body, message);
     const headers = ["-H", "content-type: application/grpc", "-H", "te: trailers"];
     const options = ["-c", "1", "-m", "100", "-n", String(requests), "-d", body, ...headers];
-    const output = await run(await h2load(), [...options, `http://${grpc}${CHECK_PATH}`]);
+    const output = await run(await h2load(), [...options, `http://${grpc}${path}`]);
     return { requestsPerSecond: numberIn(output, /([\d.]+) req\/s/), failed: failedOf(output, requests) };
   } finally {
     await rm(folder, { recursive: true, force: true });

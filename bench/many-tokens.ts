@@ -17,21 +17,22 @@ import {
 import { encodeHeaderBlock } from "../src/http2/header-encoder.ts";
 
 const IN_FLIGHT = 100;
-const HEAD = encodeHeaderBlock([
-  [":method", "POST"],
-  [":scheme", "http"],
-  [":authority", "latchkey"],
-  [":path", CHECK_PATH],
-  ["content-type", "application/grpc"],
-  ["te", "trailers"],
-]);
-/** The first bytes of an allow after the head of its message: `status.code` 0. */
-const ALLOWED = Buffer.from([0x0a, 0x02, 0x08, 0x00]);
+/** A method of a listener. */
+export interface Method {
+  readonly path: string;
+  /** The first bytes of an allow, after the head of its message. */
+  readonly allowed: Buffer;
+}
+
+/** `status.code` 0. */
+const CHECK: Method = { path: CHECK_PATH, allowed: Buffer.from([0x0a, 0x02, 0x08, 0x00]) };
 const MESSAGE_HEAD_BYTES = 5;
 
 /** The state of one connection. */
 interface Sending {
   readonly socket: Socket;
+  readonly head: Buffer;
+  readonly allowed: Buffer;
   readonly messages: readonly Buffer[];
   readonly requests: number;
   /** Send window of the connection in bytes. */
@@ -43,20 +44,34 @@ interface Sending {
   readonly bodies: Map<number, Buffer>;
 }
 
+function headOf(path: string): Buffer {
+  return encodeHeaderBlock([
+    [":method", "POST"],
+    [":scheme", "http"],
+    [":authority", "latchkey"],
+    [":path", path],
+    ["content-type", "application/grpc"],
+    ["te", "trailers"],
+  ]);
+}
+
 /**
- * Sends Checks with the given messages in turn, 100 at a time on one connection, because h2load can send only one message.
+ * Makes calls with the given messages in turn, 100 at a time on one connection, because h2load can send only one message.
  * Writes HTTP/2 frames itself, because Node's client would be slower than the measured server. Rejects unless every
  * response is an allow.
  */
-export async function sendChecks(
+export async function sendCalls(
   grpc: string,
   messages: readonly Buffer[],
   requests: number,
+  { path, allowed }: Method = CHECK,
 ): Promise<{ readonly seconds: number }> {
   const colon = grpc.lastIndexOf(":");
   const socket = connect({ host: grpc.slice(0, colon), port: Number(grpc.slice(colon + 1)), noDelay: true });
   const sending: Sending = {
     socket,
+    head: headOf(path),
+    allowed,
     messages,
     requests,
     window: INITIAL_WINDOW_BYTES,
@@ -119,7 +134,7 @@ function fillWindow(sending: Sending): void {
     const streamId = 2 * sending.sent + 1;
     sending.sent++;
     frames.push(
-      encodeFrame(FRAME.HEADERS, FLAG.END_HEADERS, streamId, HEAD),
+      encodeFrame(FRAME.HEADERS, FLAG.END_HEADERS, streamId, sending.head),
       encodeFrame(FRAME.DATA, FLAG.END_STREAM, streamId, message),
     );
   }
@@ -140,12 +155,12 @@ function onFrame(sending: Sending, frame: Buffer): void {
 }
 
 function countResponse(sending: Sending, streamId: number): void {
-  const { bodies, denied } = sending;
+  const { bodies, denied, allowed } = sending;
   sending.ended++;
   const body = bodies.get(streamId) ?? Buffer.alloc(0);
   bodies.delete(streamId);
   const message = body.subarray(MESSAGE_HEAD_BYTES);
-  if (message.subarray(0, ALLOWED.length).equals(ALLOWED)) return;
+  if (message.subarray(0, allowed.length).equals(allowed)) return;
   const reason = /[a-z]+_[a-z_]+|internal/.exec(message.toString("latin1"))?.[0] ?? "no response";
   denied.set(reason, (denied.get(reason) ?? 0) + 1);
 }

@@ -26,7 +26,7 @@ import {
 } from "./decision.ts";
 import { median, table } from "./figures.ts";
 
-/** `npm run bench:micro`: measures each step of a warm Check in nanoseconds, in one process, without a network. */
+/** `npm run bench:micro`: measures the time and the memory of each step of a warm Check, in one process, without a network. */
 const ROUNDS = 7;
 const ROUND_MS = Number(process.env["ROUND_MS"] ?? 150);
 
@@ -48,6 +48,19 @@ async function nsPerCall(work: () => unknown): Promise<{ readonly median: number
   const rounds: number[] = [];
   for (let i = 0; i < ROUNDS; i++) rounds.push(await round(ROUND_MS));
   return { median: median(rounds), best: Math.min(...rounds) };
+}
+
+/** The median of the heap that a call takes, in bytes. Undefined for work that is not synchronous. */
+function bytesPerCall(work: () => unknown): number | undefined {
+  if (work() instanceof Promise || globalThis.gc === undefined) return undefined;
+  const calls = 2000;
+  const samples = Array.from({ length: ROUNDS }, () => {
+    globalThis.gc?.();
+    const before = process.memoryUsage().heapUsed;
+    for (let i = 0; i < calls; i++) work();
+    return (process.memoryUsage().heapUsed - before) / calls;
+  });
+  return median(samples);
 }
 
 const nowMs = Date.now();
@@ -93,6 +106,9 @@ const quota: Quota = {
 const quotas = quotaDemands([quota], { family: "f", role: "r" }, createCalendars());
 await leases.take(twoDemands, 1, nowMs, quotas);
 
+const twoRates = await leases.take(twoDemands, 1, nowMs);
+const rates = await leases.take(twoDemands, 1, nowMs, quotas);
+
 const uncached = await createDecisionServices(benchPolicy(), 1);
 const [other, another] = await Promise.all([2, 3].map((n) => services.signer.sign(benchRecord(n, nowMs))));
 let turn = 0;
@@ -129,6 +145,9 @@ const role = policy.roles.get("bench");
 const { principal } = decision;
 if (role === undefined || principal === undefined) throw new Error("the bench has a role and a key");
 
+const withTwo: Decision = { ...decision, rates: twoRates.rates };
+const withQuota: Decision = { ...decision, rates: rates.rates };
+
 const STEPS: readonly (readonly [string, () => unknown])[] = [
   ["decode", () => toAuthRequest(decodeCheckRequest(message), "reject")],
   ["normalise a path", () => normalisePath("/v1/chat/completions?stream=true", "reject")],
@@ -144,6 +163,8 @@ const STEPS: readonly (readonly [string, () => unknown])[] = [
   ["decide", () => services.authorize(request, nowMs)],
   ["encode", () => encode(decision, context, "enforce")],
   ["a ticket of a charging route", () => tickets.issue(LIMITED_KEY, GRANT, DECISION_ID)],
+  ["encode two limits", () => encode(withTwo, context, "enforce")],
+  ["encode two limits and a quota", () => encode(withQuota, context, "enforce")],
   ["a decision id", () => randomUUID()],
   ["count it", () => metrics.countDecision(decision, { elapsedNs: 30_000n, mode: "enforce" })],
   ["count its usage", () => meter.count(decision, "enforce")],
@@ -153,8 +174,8 @@ const STEPS: readonly (readonly [string, () => unknown])[] = [
 const rows: string[][] = [];
 for (const [name, work] of STEPS) {
   const { median: ns, best } = await nsPerCall(work);
-  rows.push([name, ns.toFixed(0), best.toFixed(0)]);
+  rows.push([name, ns.toFixed(0), best.toFixed(0), bytesPerCall(work)?.toFixed(0) ?? "-"]);
 }
-console.log(table(["step", "ns, median", "ns, best"], rows));
+console.log(table(["step", "ns, median", "ns, best", "bytes"], rows));
 await leases.close();
 process.exit(0);

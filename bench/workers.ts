@@ -3,7 +3,7 @@ import { startLatchkey } from "../test/support/latchkey.ts";
 import { startRedis } from "../test/support/redis.ts";
 import { SECRET } from "./candidates/candidate.ts";
 import { benchPolicy } from "./decision.ts";
-import { loadChecks } from "./load.ts";
+import { loadCalls } from "./load.ts";
 import { checkOf, signTokens } from "./tokens.ts";
 
 const ROUNDS = 5;
@@ -54,7 +54,7 @@ async function measure(listeners: readonly string[]): Promise<number> {
   const sinceMs = performance.now();
   const loads = await Promise.all(
     Array.from({ length: CONNECTIONS }, (_, at) =>
-      loadChecks(listeners[at % listeners.length] ?? "", message, CHECKS_PER_CONNECTION),
+      loadCalls(listeners[at % listeners.length] ?? "", message, CHECKS_PER_CONNECTION),
     ),
   );
   const failed = loads.reduce((sum, load) => sum + load.failed, 0);

@@ -969,7 +969,14 @@ export interface ConsoleSession {
   readonly name: string;
   readonly kind: "admin" | "key" | "person";
   /** The operator scopes that it has now. */
-  readonly scopes: readonly ("keys:read" | "keys:write" | "limits:write" | "audit:read" | "system:read" | "system:write")[];
+  readonly scopes: readonly (
+    | "keys:read"
+    | "keys:write"
+    | "limits:write"
+    | "audit:read"
+    | "system:read"
+    | "system:write"
+  )[];
   readonly started_at: string;
   /** When it ends without a further action. */
   readonly ends_at: string;
@@ -981,7 +988,14 @@ export interface OpenedConsoleSession {
   readonly name: string;
   readonly kind: "admin" | "key" | "person";
   /** The operator scopes that it has now. */
-  readonly scopes: readonly ("keys:read" | "keys:write" | "limits:write" | "audit:read" | "system:read" | "system:write")[];
+  readonly scopes: readonly (
+    | "keys:read"
+    | "keys:write"
+    | "limits:write"
+    | "audit:read"
+    | "system:read"
+    | "system:write"
+  )[];
   readonly started_at: string;
   /** When it ends without a further action. */
   readonly ends_at: string;

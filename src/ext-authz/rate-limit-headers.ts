@@ -1,4 +1,6 @@
+import { memoize } from "../core/cache/memoize.ts";
 import type { RateStatus } from "../core/decision/decision.ts";
+import { flatten } from "../grpc/protobuf-writer.ts";
 
 /** Clients compute with these integers, so seconds are capped at some 31 years, and amounts at what RFC 9651 §3.3.1 permits. */
 const MAX_SECONDS = 999_999_999;
@@ -26,10 +28,14 @@ export function limitField(rates: readonly RateStatus[], waitSeconds?: number): 
   let field = "";
   for (const { name, remaining, resetSeconds = waitSeconds } of rates) {
     const reset = resetSeconds === undefined ? "" : `;t=${formatSeconds(resetSeconds)}`;
-    field += `${field === "" ? "" : ", "}"${name}";r=${formatAmount(remaining)}${reset}`;
+    field += (field === "" ? firstItem(name) : nextItem(name)) + (formatAmount(remaining) + reset);
   }
   return field;
 }
+
+/** Most of the field is the same in every response. */
+const firstItem = memoize(256, (name) => flatten(`"${name}";r=`));
+const nextItem = memoize(256, (name) => flatten(`, "${name}";r=`));
 
 /** `X-RateLimit-*` for older clients: the values of the bucket or quota with the least left. */
 export function legacyFields(

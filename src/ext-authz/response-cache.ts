@@ -37,16 +37,17 @@ export function createResponseEncoder(tickets?: TicketIssuer, maxKeys = MAX_KEYS
   return (decision, context, mode) => {
     if (mode === "shadow") return encodeCheckResponse(shadowResponse(decision, context, tickets));
     if (decision.verdict !== "allow") return encodeCheckResponse(denyResponse(decision, context));
-    const fragments = [
+    const bytes = [
       keyBytes(keys, decision, context),
       routeBytes(routes, decision.route, context),
       decisionBytes(decision, context),
     ];
-    if (decision.charge !== undefined)
-      fragments.push(encodeFragment(ticketFragment(decision, context, tickets)));
-    for (const fragment of [requestFragment(decision, context), noticeFragment(decision, context)])
-      if (fragment !== EMPTY) fragments.push(encodeFragment(fragment));
-    return joinAllow(fragments);
+    if (decision.charge !== undefined) bytes.push(encodeFragment(ticketFragment(decision, context, tickets)));
+    const request = requestFragment(decision, context);
+    if (request !== EMPTY) bytes.push(encodeFragment(request));
+    const notice = noticeFragment(decision, context);
+    if (notice !== EMPTY) bytes.push(encodeFragment(notice));
+    return joinAllow(bytes);
   };
 }
 

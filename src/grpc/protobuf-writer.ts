@@ -31,13 +31,11 @@ export function doubleField(number: number, value: number): ByteString {
   return byte((number << 3) | 1) + doubleBytes(value);
 }
 
-const DOUBLE = new DataView(new ArrayBuffer(8));
+const DOUBLE = Buffer.alloc(8);
 
 export function doubleBytes(value: number): ByteString {
-  DOUBLE.setFloat64(0, value, true);
-  let bytes = "";
-  for (let at = 0; at < 8; at++) bytes += byte(DOUBLE.getUint8(at));
-  return bytes;
+  DOUBLE.writeDoubleLE(value);
+  return DOUBLE.toString("latin1");
 }
 
 /**

@@ -14,7 +14,7 @@ import { createEmbeddedLimits } from "../server/embedded-limits.ts";
 import type { ShouldRateLimitPorts } from "./should-rate-limit.ts";
 import { createShouldRateLimit } from "./should-rate-limit.ts";
 
-function policyOf(faults: "local" | "allow") {
+function policyOf(faults: "local" | "allow", unit = "DAY") {
   const parsed = parsePolicy({
     fileName: "policy",
     text: `
@@ -28,7 +28,7 @@ rate_limit_service:
         - { key: big, rate_limit: { capacity: 100, refill: 10/s } }
         - { key: slow, rate_limit: { capacity: 100, refill: 2/d } }
         - { key: free, rate_limit: { unlimited: true } }
-        - { key: daily, rate_limit: { unit: DAY, requests_per_unit: 4 } }
+        - { key: daily, rate_limit: { unit: ${unit}, requests_per_unit: 4 } }
         - { key: weekly, rate_limit: { unit: week, requests_per_unit: 100 } }
         - { key: monthly, shadow_mode: true, rate_limit: { unit: month, requests_per_unit: 1 } }
         - { key: a, rate_limit: { capacity: 1, refill: 1/h }, descriptors: [{ key: b, rate_limit: { capacity: 1, refill: 1/h } }] }
@@ -43,14 +43,17 @@ rate_limit_service:
 const NOW_MS = Date.UTC(2026, 10, 30, 18);
 
 /** Buckets in memory, and counters of quotas whose store has another clock. */
-function inMemory(store: QuotaStore = createQuotaStore(() => NOW_MS)): DescriptorLimits {
+function inMemory(
+  store: QuotaStore = createQuotaStore(() => NOW_MS),
+  onThreshold: () => void = () => undefined,
+): DescriptorLimits {
   const limits = createEmbeddedLimits({
     buckets: createBucketStore({ maxBuckets: 1 }),
     store,
     storeNowMs: () => NOW_MS,
     instanceId: "i",
     faults: () => ({ quotas: "count" }),
-    onThreshold: () => expect.unreachable(),
+    onThreshold,
     maxBuckets: 1,
     maxDescriptorBuckets: 1000,
   });
@@ -165,11 +168,28 @@ describe("a unit of a day or longer is a window of the calendar", () => {
     const { codes, results } = open();
     for (let calls = 0; calls < 4; calls++) expect(await codes(["daily=a"])).toBe("OK OK");
     expect(await codes(["daily=a", "daily=b"])).toBe("OVER_LIMIT OVER_LIMIT OK");
-    // A week of this value is counted apart.
-    expect(await codes(["weekly=a"])).toBe("OK OK");
     expect(await codes(["monthly=a", "monthly=b"])).toBe("OK OK OK");
     expect(await codes(["monthly=a"])).toBe("OK OK");
     expect(results.at(-1)).toBe("edge shadow");
+  });
+
+  test("another unit counts apart, because its windows are others", async () => {
+    let policy = policyOf("local");
+    const { codes } = open({ policy: () => policy });
+    expect(await codes(["daily=a"], { hits: 4 })).toBe("OK OK");
+    policy = policyOf("local", "week");
+    expect(await codes(["daily=a"], { hits: 4 })).toBe("OK OK");
+    for (const unit of ["week", "day"]) {
+      policy = policyOf("local", unit);
+      expect(await codes(["daily=a"])).toBe("OVER_LIMIT OVER_LIMIT");
+    }
+  });
+
+  test("clients choose the values, so no threshold is reported", async () => {
+    const reported: string[] = [];
+    const { codes } = open({ limits: inMemory(undefined, () => reported.push("threshold")) });
+    for (const value of ["a", "b"]) expect(await codes([`daily=${value}`], { hits: 4 })).toBe("OK OK");
+    expect(reported).toEqual([]);
   });
 
   test("a response has the limit of the window, what is left of it, and its end", async () => {

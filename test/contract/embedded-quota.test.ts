@@ -51,7 +51,7 @@ async function startProcess() {
   });
   const [pool] = pools;
   return {
-    ...{ limits, descriptorLimits, pool, store, counters: counters[0], descriptorCounters: counters[1] },
+    ...{ limits, descriptorLimits, pool, pools, store, counters: counters[0] },
     transactions: () => transactions,
   };
 }
@@ -83,6 +83,18 @@ test("no number of descriptors fills the bucket of a key", async () => {
     await descriptorLimits.take([{ bucketId: `rls/${value}`, limit }], 1, nowMs);
   expect((await limits.take([{ bucketId: "key", limit }], 1, nowMs)).ok).toBe(false);
   await store.close();
+});
+
+test("a month of a descriptor is counted in the database: a restart does not refill it", async () => {
+  const first = await startProcess();
+  expect(await admitted(first.descriptorLimits, "d", 990)).toBe(990);
+  for (const pool of first.pools) await pool.close();
+  await first.store.close();
+  const second = await startProcess();
+  expect(await admitted(second.descriptorLimits, "d", 30)).toBe(10);
+  const demand = { buckets: [], quotas: demandsOf("d") };
+  expect(await second.descriptorLimits.peek(demand, nowMs)).toMatchObject({ ok: false });
+  await second.store.close();
 });
 
 test("exactly the limit of parallel requests is admitted, in a few transactions", async () => {

@@ -44,6 +44,9 @@ async function newFolder(name: string): Promise<string> {
   return folder;
 }
 
+/** On a busy machine Traefik, a program of 150 MB, takes half a minute to start for the first time. */
+const START_LIMIT_MS = 90_000;
+
 /** Resolves when the proxy has its routes. Without them Traefik responds 404. */
 async function untilServing(child: Child, listen: string, tls: object | undefined): Promise<ForwardProxy> {
   let ended = false;
@@ -52,7 +55,7 @@ async function untilServing(child: Child, listen: string, tls: object | undefine
   });
   const port = Number(listen.split(":").at(-1));
   const probe = { path: "/", ...(tls && { tls: { rejectUnauthorized: false } }) };
-  for (const endMs = Date.now() + 20_000; Date.now() < endMs && !ended; await pause(20)) {
+  for (const endMs = Date.now() + START_LIMIT_MS; Date.now() < endMs && !ended; await pause(20)) {
     const answer = await sendRaw(port, probe).catch(() => undefined);
     if (answer !== undefined && answer.status !== 404) return { port, stop: () => child.stop() };
   }

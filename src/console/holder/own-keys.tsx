@@ -82,15 +82,16 @@ export function OwnKeys({ client, session, onPaste }: OwnKeysProps) {
 
 async function loadKeys(client: LatchkeyClient): Promise<KeyList> {
   const keys: Key[] = [];
-  let cursor: string | null = null;
+  let [cursor, examined]: [string | null, number] = [null, 0];
   for (let page = 0; page < PAGES; page++) {
     const found: KeyList = await client.owner.list({ limit: 250, ...(cursor !== null && { cursor }) });
     keys.push(...found.keys);
+    examined += found.examined;
     cursor = found.next_cursor;
     if (cursor === null) break;
   }
   // The newest first: it is the one that the person has just made.
-  return { keys: keys.reverse(), next_cursor: cursor };
+  return { keys: keys.reverse(), examined, next_cursor: cursor };
 }
 
 interface KeyTableProps {

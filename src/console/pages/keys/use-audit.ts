@@ -4,7 +4,7 @@ import { useClient, useMissingScope } from "../../data/context.ts";
 import type { CallState } from "../../data/use-call.ts";
 import { useCall } from "../../data/use-call.ts";
 
-const NO_EVENTS: AuditEvents = { events: [], next_cursor: null };
+const NO_EVENTS: AuditEvents = { events: [], next_cursor: null, previous_cursor: null };
 
 /**
  * The newest audit events of a family; none without the scope.

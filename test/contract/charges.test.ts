@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { createReplay, readPastRequest } from "../../src/audit/replay.ts";
 import { runCases } from "../../src/cli/policy/case-runner.ts";
 import type { Principal } from "../../src/core/decision/principal.ts";
 import { createBreaker } from "../../src/core/limits/breaker.ts";
@@ -418,5 +419,27 @@ cases:
     expect(steps.find(({ step }) => step === "limits")?.outcome).toBe(
       "cost 1, reserves 400 tokens, charges tokens after the response",
     );
+  });
+
+  test("a replay decides charging routes, and does not guess what was left of a quota", async () => {
+    const parsed = parsePolicy({ text: POLICY, fileName: "policy" });
+    if (!parsed.ok) throw new Error("the policy is valid");
+    const replay = createReplay(parsed.policy);
+    const past = (reason: string, path: string) =>
+      readPastRequest({
+        ...{
+          time: "2027-05-10T00:00:00Z",
+          reason,
+          mode: "enforce",
+          method: "POST",
+          host: "x",
+          scheme: "https",
+        },
+        ...{ path, key_id: "basic_1_x", family: "fam_x", role: "basic", plan: null, scopes: [] },
+      }) ?? expect.fail("a line about a request");
+    for (const path of ["/chat", "/reserved"]) {
+      expect(await replay(past("allowed", path))).toMatchObject({ determined: true, wouldBe: "allowed" });
+      expect(await replay(past("quota_exceeded", path))).toMatchObject({ determined: false });
+    }
   });
 });

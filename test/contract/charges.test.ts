@@ -336,6 +336,19 @@ describe("with time", () => {
   });
 });
 
+test("on SQLite, a charge that had to wait longer than its ticket lives is remembered too", async () => {
+  const opened = await openSqlite();
+  const store = await opened.connect();
+  const nowMs = Date.now();
+  const windows = { startMs: nowMs - 86_400_000, endMs: nowMs + 3_600_000, nextEndMs: nowMs + 7_200_000 };
+  const times = { issuedMs: nowMs - 7_200_000, receivedMs: nowMs - 7_000_000, keepMs: 3_600_000 };
+  const charge = { id: randomUUID(), amount: 5, reserved: 0, isRefundable: false, ...times };
+  const step = async () =>
+    (await store.step("quota/key:daily:x", { limit: 10, windows, settlements: [], charge })).charged;
+  expect([await step(), await step()]).toEqual(["counted", "repeat"]);
+  await opened.close();
+});
+
 describe("without the store", () => {
   const open = (faults: "count" | "deny") => {
     const inner = createMemoryStore(Date.now);

@@ -1,6 +1,9 @@
 import { createAuthorize } from "../src/core/decision/authorize.ts";
 import type { KeyRecord } from "../src/core/keys/key-record.ts";
 import { createMigration } from "../src/core/legacy/migration.ts";
+import type { LeasePoolPorts } from "../src/core/limits/lease-pool.ts";
+import { createLeasePool } from "../src/core/limits/lease-pool.ts";
+import type { LimitStore } from "../src/core/limits/ports.ts";
 import type { OverrideFinder } from "../src/core/overrides/override-view.ts";
 import { NO_OVERRIDES } from "../src/core/overrides/override-view.ts";
 import type { Policy } from "../src/core/policy/policy.ts";
@@ -35,11 +38,12 @@ guards: { failures: 100000000/s, open_calls: 100000000/s, self_service_keys: 100
 `;
 }
 
-/** Creates the services of a decision as `serve` does, in this process. */
+/** Creates the services of a decision as `serve` does, in this process. Limits are in memory, unless a store is given. */
 export async function createDecisionServices(
   policyText = benchPolicy(),
   cacheSize = 100_000,
   overrides: OverrideFinder = NO_OVERRIDES,
+  limits?: LimitStore,
 ) {
   const parsed = parsePolicy({ text: policyText, fileName: "bench" });
   if (!parsed.ok) throw new Error(parsed.problems.join("\n"));
@@ -55,11 +59,47 @@ export async function createDecisionServices(
     migration: createMigration({ phase: "silent", chosen: false, version: 0 }),
     stalenessMs: () => 0,
     overrides,
-    buckets,
+    buckets: limits ?? buckets,
     failures: createBucketStore({ maxBuckets: 1000 }),
     clientAddress: ({ peerAddress }) => peerAddress,
   });
   return { policy, signer, verifier, buckets, authorize };
+}
+
+/** Limits by lease, on a store that grants everything at once. `onStep` is called for each request to it. */
+export function grantedLimits(
+  ports: Pick<LeasePoolPorts, "monotonicMs" | "fallback">,
+  onStep: () => void = () => undefined,
+) {
+  return createLeasePool({
+    ...ports,
+    store: {
+      step: async (_id, _limit, _settled, request) => {
+        onStep();
+        return { grantedTokens: granted(request), waitUs: 0, leasesOutstanding: false };
+      },
+    },
+    quotas: {
+      step: async (_demand, _settled, request) => {
+        onStep();
+        return {
+          grantedTokens: granted(request),
+          waitUs: 0,
+          leasesOutstanding: false,
+          counter: { lifeUs: 1e6, freeUnits: 1e9 },
+        };
+      },
+      withoutStore: () => "deny",
+      count: () => undefined,
+      forget: () => undefined,
+    },
+    instanceId: "bench",
+    maxBuckets: 1_000_000,
+  });
+}
+
+function granted(request: { readonly cost: number; readonly ahead: number } | undefined): number {
+  return request === undefined ? 0 : Math.max(request.cost, request.ahead);
 }
 
 /** A policy with the plan of {@link overriddenOwners}. */

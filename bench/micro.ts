@@ -4,7 +4,6 @@ import type { ChargeGrant } from "../src/core/charges/charge-ticket.ts";
 import type { Decision } from "../src/core/decision/decision.ts";
 import { normalisePath } from "../src/core/decision/path.ts";
 import { createFindLimits } from "../src/core/limits/applied-limits.ts";
-import { createLeasePool } from "../src/core/limits/lease-pool.ts";
 import type { Quota, RateLimit } from "../src/core/policy/policy.ts";
 import { createCalendars } from "../src/core/quotas/calendar.ts";
 import { quotaDemands } from "../src/core/quotas/quota-demand.ts";
@@ -22,6 +21,7 @@ import {
   benchPolicyWithPlan,
   benchRecord,
   createDecisionServices,
+  grantedLimits,
   overriddenOwners,
 } from "./decision.ts";
 import { median, table } from "./figures.ts";
@@ -69,30 +69,7 @@ if (!manyRoutes.ok) throw new Error("10,000 routes");
 const { routes } = manyRoutes.policy;
 
 const limit: RateLimit = { name: "l", per: "key", leased: true, capacity: 1e9, refillPerSecond: 1e6 };
-const leases = createLeasePool({
-  store: {
-    step: async (_id, _limit, _settled, request) => ({
-      grantedTokens: request?.ahead ?? 0,
-      waitUs: 0,
-      leasesOutstanding: false,
-    }),
-  },
-  quotas: {
-    step: async (_demand, _settled, request) => ({
-      grantedTokens: Math.max(request?.cost ?? 0, request?.ahead ?? 0),
-      waitUs: 0,
-      leasesOutstanding: false,
-      counter: { lifeUs: 1e6, freeUnits: 1e9 },
-    }),
-    withoutStore: () => "deny",
-    count: () => undefined,
-    forget: () => undefined,
-  },
-  monotonicMs: () => performance.now(),
-  instanceId: "bench",
-  maxBuckets: 1000,
-  fallback: services.buckets,
-});
+const leases = grantedLimits({ monotonicMs: () => performance.now(), fallback: services.buckets });
 const tickets = createChargeTickets({ secrets: ["bench"], storeNowMs: () => nowMs });
 const LIMITED_KEY = { family: "fam_0123456789abcdefghijkl", owner: "acme", role: "basic", plan: "team" };
 const DECISION_ID = randomUUID();

@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { createClient } from "../../src/client/client.ts";
 import { removeAtEnd } from "../support/at-end.ts";
+import { CLEAN_ENVIRONMENT } from "../support/environment.ts";
 import { newSecret, registerKey } from "../support/keys.ts";
 import { startLatchkey } from "../support/latchkey.ts";
 import { PROGRAM } from "../support/program.ts";
@@ -43,7 +44,7 @@ test("with umask 000 other users cannot read a file, and with umask 077 an opera
     const cwd = newFolder();
     const anyPort = "127.0.0.1:0";
     const env = {
-      PATH: process.env["PATH"],
+      ...CLEAN_ENVIRONMENT,
       GRPC_LISTEN: anyPort,
       HTTP_LISTEN: anyPort,
       OPS_LISTEN: anyPort,

@@ -8,6 +8,7 @@ import { startChild } from "../../scripts/child.ts";
 import { createClient } from "../../src/client/client.ts";
 import type { Deployment, Instance } from "../support/deployment.ts";
 import { startDeployment } from "../support/deployment.ts";
+import { CLEAN_ENVIRONMENT } from "../support/environment.ts";
 import { newSecret } from "../support/keys.ts";
 import { startLatchkey } from "../support/latchkey.ts";
 import { PROGRAM, runHere, runLatchkey } from "../support/program.ts";
@@ -19,7 +20,6 @@ roles:
 routes: [{ path: /a/**, scopes: [a] }]
 guards: { open_calls: 100000/s, failures: 100000/s }
 `;
-const { PATH } = process.env;
 
 describe.each(["embedded", "redis"] as const)("an import into the %s store", (store) => {
   let deployment: Deployment;
@@ -124,7 +124,9 @@ describe.each(["embedded", "redis"] as const)("an import into the %s store", (st
       `${Array.from({ length: 6000 }, (_, at) => line(at)).join("\n")}\n`,
     );
     const before = await bulkKeys();
-    const killed = await startChild(process.execPath, [PROGRAM, "import", file], { env: { PATH, ...cli } });
+    const killed = await startChild(process.execPath, [PROGRAM, "import", file], {
+      env: { ...CLEAN_ENVIRONMENT, ...cli },
+    });
     await expect.poll(bulkKeys, { timeout: 20_000, interval: 10 }).toBeGreaterThan(before);
     await killed.stop("SIGKILL");
     const { stdout, status } = await runHere(["import", file], cli);
@@ -321,7 +323,7 @@ describe("an import file", () => {
     const child = await startChild(
       "script",
       ["-qec", `${process.execPath} ${PROGRAM} import ${file}`, "/dev/null"],
-      { env: { PATH, ...cli } },
+      { env: { ...CLEAN_ENVIRONMENT, ...cli } },
     );
     await child.exited;
     expect(child.output()).toMatch(/\r█+░* \d+% {2}1000 lines[\s\S]*\r█{30} 100% {2}1500 lines\r?\n/);

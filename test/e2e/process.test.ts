@@ -7,6 +7,7 @@ import { describe, expect, test } from "vitest";
 import { startChild } from "../../scripts/child.ts";
 import { createClient } from "../../src/client/client.ts";
 import { removeAtEnd } from "../support/at-end.ts";
+import { CLEAN_ENVIRONMENT } from "../support/environment.ts";
 import { newSecret, registerKey } from "../support/keys.ts";
 import { startLatchkey } from "../support/latchkey.ts";
 import { PROGRAM, runLatchkey } from "../support/program.ts";
@@ -52,7 +53,7 @@ describe("latchkey serve", () => {
     const cwd = mkdtempSync(join(tmpdir(), "latchkey-terminal-"));
     removeAtEnd(cwd);
     // An unavailable address, so that the process ends by itself.
-    const env = { PATH: process.env["PATH"], GRPC_LISTEN: "127.0.0.1:0", HTTP_LISTEN: "192.0.2.1:80" };
+    const env = { ...CLEAN_ENVIRONMENT, GRPC_LISTEN: "127.0.0.1:0", HTTP_LISTEN: "192.0.2.1:80" };
     const command = `"${process.execPath}" "${PROGRAM}" serve`;
     const options = { cwd, env, encoding: "utf8" } as const;
     const terminal = spawnSync("script", ["-qec", command, "/dev/null"], options);
@@ -124,7 +125,7 @@ describe("latchkey serve", () => {
     removeAtEnd(cwd);
     const anyPort = "127.0.0.1:0";
     const env = {
-      PATH: process.env["PATH"],
+      ...CLEAN_ENVIRONMENT,
       DRAIN_SECONDS: "0",
       GRPC_LISTEN: anyPort,
       HTTP_LISTEN: anyPort,

@@ -8,6 +8,7 @@ import { gzipSync } from "node:zlib";
 import { beforeAll, describe, expect, test } from "vitest";
 import { createClient } from "../../src/client/client.ts";
 import { removeAtEnd } from "../support/at-end.ts";
+import { CLEAN_ENVIRONMENT } from "../support/environment.ts";
 import { startEnvoy } from "../support/envoy.ts";
 import { newSecret } from "../support/keys.ts";
 import { startLatchkey } from "../support/latchkey.ts";
@@ -173,7 +174,9 @@ test("a terminal shows a progress bar", () => {
   const path = inFolder("some.log", line({}).repeat(100));
   const args = [process.execPath, PROGRAM, "policy", "replay", path, "--policy", join(folder, "now.yaml")];
   const command = args.map((arg) => `'${arg}'`).join(" ");
-  const { PATH } = process.env;
-  const { stdout } = spawnSync("script", ["-qec", command, "/dev/null"], { encoding: "utf8", env: { PATH } });
+  const { stdout } = spawnSync("script", ["-qec", command, "/dev/null"], {
+    encoding: "utf8",
+    env: CLEAN_ENVIRONMENT,
+  });
   expect(stdout).toMatch(/\r█+ 100% {2}100 lines\r\n/);
 });

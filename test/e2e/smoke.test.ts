@@ -6,6 +6,7 @@ import type { EnvoyProcess } from "../../scripts/envoy-process.ts";
 import { buildProgram } from "../../src/cli/program.ts";
 import { SMOKE_SECTIONS } from "../../src/cli/smoke/checks.ts";
 import { createClient } from "../../src/client/client.ts";
+import { CLEAN_ENVIRONMENT } from "../support/environment.ts";
 import { startEnvoy } from "../support/envoy.ts";
 import { newSecret } from "../support/keys.ts";
 import type { TestedLatchkey } from "../support/latchkey.ts";
@@ -167,8 +168,7 @@ test("a working deployment passes in every phase, and a feature that the phase l
 });
 
 test("an interrupted run ends after its current check and revokes its keys", async () => {
-  const { PATH } = process.env;
-  const env = { PATH, LATCHKEY_TOKEN: ADMIN_TOKEN };
+  const env = { ...CLEAN_ENVIRONMENT, LATCHKEY_TOKEN: ADMIN_TOKEN };
   const seen = Promise.withResolvers<void>();
   const child = await startChild(process.execPath, [PROGRAM, "smoke", `http://${latchkey.http}`], {
     env,

@@ -9,6 +9,7 @@ import { expect, test } from "vitest";
 import { startChild } from "../../scripts/child.ts";
 import { createClient } from "../../src/client/client.ts";
 import { removeAtEnd } from "../support/at-end.ts";
+import { CLEAN_ENVIRONMENT } from "../support/environment.ts";
 import { newSecret } from "../support/keys.ts";
 import { startLatchkey } from "../support/latchkey.ts";
 import { PROGRAM } from "../support/program.ts";
@@ -35,9 +36,8 @@ async function fileOf(lines: number): Promise<string> {
 
 /** Runs `latchkey import` with little memory, and reads its peak in MB from /proc. */
 async function importWithLittle(file: string, env: Readonly<Record<string, string>>) {
-  const { PATH } = process.env;
   const args = [`--max-old-space-size=${HEAP_MB}`, PROGRAM, "import", file];
-  const child = await startChild(process.execPath, args, { env: { PATH, ...env } });
+  const child = await startChild(process.execPath, args, { env: { ...CLEAN_ENVIRONMENT, ...env } });
   let peakMb = 0;
   const poll = setInterval(async () => {
     const status = await readFile(`/proc/${child.pid}/status`, "utf8").catch(() => "");

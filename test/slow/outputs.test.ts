@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { afterEach, describe, expect, test } from "vitest";
 import { createClient } from "../../src/client/client.ts";
 import { removeAtEnd } from "../support/at-end.ts";
+import { CLEAN_ENVIRONMENT } from "../support/environment.ts";
 import { newSecret } from "../support/keys.ts";
 import { PROGRAM, runLatchkey } from "../support/program.ts";
 import { freePort, startRedis } from "../support/redis.ts";
@@ -27,7 +28,7 @@ async function start(stdio: StdioOptions, more: Readonly<Record<string, string>>
   const policy = join(cwd, "latchkey.yaml");
   writeFileSync(policy, "guards: { failures: 61/m }\n");
   const env = {
-    PATH: process.env["PATH"],
+    ...CLEAN_ENVIRONMENT,
     ADMIN_TOKEN,
     AUDIT_KEY,
     DRAIN_SECONDS: "0",

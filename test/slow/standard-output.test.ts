@@ -4,6 +4,7 @@ import { text } from "node:stream/consumers";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { LatchkeyClient } from "../../src/client/client.ts";
 import { createClient } from "../../src/client/client.ts";
+import { CLEAN_ENVIRONMENT } from "../support/environment.ts";
 import { newSecret } from "../support/keys.ts";
 import type { TestedLatchkey } from "../support/latchkey.ts";
 import { startLatchkey } from "../support/latchkey.ts";
@@ -24,7 +25,7 @@ afterAll(async () => {
 });
 
 const env = () => ({
-  PATH: process.env["PATH"],
+  ...CLEAN_ENVIRONMENT,
   LATCHKEY_URL: `http://${latchkey.http}`,
   LATCHKEY_TOKEN: ADMIN_TOKEN,
 });

@@ -9,6 +9,7 @@ import type { EnvoyProcess } from "../../scripts/envoy-process.ts";
 import type { LatchkeyClient } from "../../src/client/client.ts";
 import { createClient } from "../../src/client/client.ts";
 import { check, underLoad } from "../support/checks.ts";
+import { CLEAN_ENVIRONMENT } from "../support/environment.ts";
 import { EXT_AUTHZ, startEnvoy } from "../support/envoy.ts";
 import { newSecret } from "../support/keys.ts";
 import type { TestedLatchkey } from "../support/latchkey.ts";
@@ -243,10 +244,9 @@ describe("signals are sent to the supervisor", () => {
   });
 
   test("a signal during the start ends the workers once they have started", async () => {
-    const { PATH } = process.env;
     const listeners = { GRPC_LISTEN: "127.0.0.1:0", HTTP_LISTEN: "127.0.0.1:0", OPS_LISTEN: "127.0.0.1:0" };
     const starting = await startChild(process.execPath, [PROGRAM, "serve"], {
-      env: { PATH, ...own(), ...listeners, AUDIT_FILE: "off", DRAIN_SECONDS: "0" },
+      env: { ...CLEAN_ENVIRONMENT, ...own(), ...listeners, AUDIT_FILE: "off", DRAIN_SECONDS: "0" },
     });
     await expect.poll(() => pidsOf(starting).length, { timeout: 10_000, interval: 5 }).toBe(2);
     process.kill(starting.pid, "SIGTERM");
@@ -254,10 +254,9 @@ describe("signals are sent to the supervisor", () => {
   });
 
   test("SIGHUP ends neither a supervisor nor a worker, however early it arrives", async () => {
-    const { PATH } = process.env;
     const listeners = { GRPC_LISTEN: "127.0.0.1:0", HTTP_LISTEN: "127.0.0.1:0", OPS_LISTEN: "127.0.0.1:0" };
     const starting = await startChild(process.execPath, [PROGRAM, "serve"], {
-      env: { PATH, ...own(), ...listeners, AUDIT_FILE: "off", DRAIN_SECONDS: "0" },
+      env: { ...CLEAN_ENVIRONMENT, ...own(), ...listeners, AUDIT_FILE: "off", DRAIN_SECONDS: "0" },
     });
     await expect.poll(() => pidsOf(starting).length, { timeout: 10_000, interval: 5 }).toBe(2);
     const hangUps = setInterval(() => process.kill(starting.pid, "SIGHUP"), 5);

@@ -11,6 +11,7 @@ import { decodeCheckResponse, encodeCheckRequest } from "../../scripts/protobuf.
 import type { LatchkeyClient } from "../../src/client/client.ts";
 import { createClient } from "../../src/client/client.ts";
 import { removeAtEnd } from "../support/at-end.ts";
+import { CLEAN_ENVIRONMENT } from "../support/environment.ts";
 import { newFakeClock } from "../support/faketime.ts";
 import { call, connectRaw, frame } from "../support/grpc-client.ts";
 import { newSecret } from "../support/keys.ts";
@@ -60,7 +61,7 @@ export async function startSoaked(): Promise<Soaked> {
   const token = newSecret();
   const env = {
     ...clock.env,
-    PATH: process.env["PATH"],
+    ...CLEAN_ENVIRONMENT,
     DRAIN_SECONDS: "0",
     DATA_DIR: join(cwd, "data"),
     ...{ JWT_SECRET: newSecret(), KEY_HASH_SECRET: newSecret(), ADMIN_TOKEN: token },

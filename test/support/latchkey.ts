@@ -8,6 +8,7 @@ import { startChild } from "../../scripts/child.ts";
 import type { LatchkeyProcess } from "../../scripts/latchkey-process.ts";
 import { startLatchkeyProcess } from "../../scripts/latchkey-process.ts";
 import { removeAtEnd } from "./at-end.ts";
+import { CLEAN_ENVIRONMENT } from "./environment.ts";
 import { PROGRAM } from "./program.ts";
 
 export interface TestedLatchkey extends LatchkeyProcess {
@@ -58,7 +59,7 @@ export async function launchLatchkey(
   if (options.policy !== undefined) await writeFile(join(cwd, "latchkey.yaml"), options.policy);
   const [grpc, http, ops] = [await freeAddress(), await freeAddress(), await freeAddress()];
   const listeners = { GRPC_LISTEN: grpc, HTTP_LISTEN: http, OPS_LISTEN: ops };
-  const own = { PATH: process.env["PATH"], DRAIN_SECONDS: "0", AUDIT_FILE: "off", ...listeners };
+  const own = { ...CLEAN_ENVIRONMENT, DRAIN_SECONDS: "0", AUDIT_FILE: "off", ...listeners };
   const child = await startChild(
     process.execPath,
     ["--disable-warning=ExperimentalWarning", PROGRAM, "serve"],
@@ -94,7 +95,7 @@ export async function startLatchkey(
   const anyPort = "127.0.0.1:0";
   const listeners = { GRPC_LISTEN: anyPort, HTTP_LISTEN: anyPort, OPS_LISTEN: anyPort };
   // No load balancer has to notice its shutdown.
-  const own = { PATH: process.env["PATH"], DRAIN_SECONDS: "0", ...listeners };
+  const own = { ...CLEAN_ENVIRONMENT, DRAIN_SECONDS: "0", ...listeners };
   const latchkey = await startLatchkeyProcess({
     cwd,
     ...(options.args !== undefined && { args: options.args }),

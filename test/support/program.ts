@@ -1,6 +1,7 @@
 import { spawnSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { buildProgram } from "../../src/cli/program.ts";
+import { CLEAN_ENVIRONMENT } from "./environment.ts";
 
 export const PROGRAM = fileURLToPath(new URL("../../bin/latchkey.js", import.meta.url));
 
@@ -17,10 +18,9 @@ export function runLatchkey(
   env: Readonly<Record<string, string>> = {},
   input = "",
 ): Ran {
-  const { PATH } = process.env;
   const { status, stdout, stderr } = spawnSync(process.execPath, [PROGRAM, ...args], {
     encoding: "utf8",
-    env: { PATH, ...env },
+    env: { ...CLEAN_ENVIRONMENT, ...env },
     input,
   });
   return { status, stdout, stderr };

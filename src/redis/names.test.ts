@@ -47,14 +47,15 @@ test("in a Cluster, a scan of api_key:* finds only records", () => {
 });
 
 test("in a Cluster, all names of a subject lie in one slot, and no text chooses the slot of another subject", () => {
-  const { bucket, quota } = spreadKeys(true);
+  const { bucket, quota, charges } = spreadKeys(true);
   fc.assert(
     fc.property(text, text, (subject, other) => {
       const tags = ["pro:burst", "plan/x:day", "shadow:pro:burst"].map((limit) =>
         taggedPart(bucket(`${limit}:${subject}`)),
       );
       for (const counter of ["key:monthly", "shadow/owner:monthly"])
-        tags.push(taggedPart(quota(`quota/${counter}:${subject}`)));
+        for (const name of [quota(`quota/${counter}:${subject}`), charges(`quota/${counter}:${subject}`, 7)])
+          tags.push(taggedPart(name));
       expect(new Set(tags).size).toBe(1);
       expect(tags[0] === taggedPart(bucket(`pro:burst:${other}`))).toBe(subject === other);
     }),
@@ -68,6 +69,23 @@ test("in a Cluster, two buckets or counters never share a name", () => {
       expect(bucket(one) === bucket(other)).toBe(one === other);
       const [counter, another] = [one, other].map((subject) => quota(`quota/key:monthly:${subject}`));
       expect(counter === another).toBe(one === other);
+    }),
+  );
+});
+
+test("the charges of two counters or hours never share a name", () => {
+  const hour = fc.integer({ min: 0, max: 12 });
+  const counter = fc.record({
+    quota: fc.constantFrom("key:a", "key:a1", "shadow/key:a"),
+    subject: text,
+    hour,
+  });
+  fc.assert(
+    fc.property(counter, counter, fc.boolean(), (one, other, isCluster) => {
+      const [name, another] = [one, other].map(({ quota, subject, hour: at }) =>
+        spreadKeys(isCluster).charges(`quota/${quota}:${subject}`, at),
+      );
+      expect(name === another).toBe(JSON.stringify(one) === JSON.stringify(other));
     }),
   );
 });

@@ -78,7 +78,16 @@ function chargeArguments(charge: QuotaStep["charge"]): readonly RedisArgument[] 
   if (charge === undefined) return [0];
   const { id, amount, reserved, issuedMs, receivedMs, isRefundable, keepMs } = charge;
   const untilMs = (hourOf(charge) + 1) * HOUR_MS + keepMs;
-  return [1, id, amount, reserved, issuedMs, receivedMs, isRefundable ? 1 : 0, untilMs - receivedMs];
+  return [
+    1,
+    id,
+    amount,
+    reserved,
+    issuedMs,
+    receivedMs,
+    isRefundable ? 1 : 0,
+    Math.ceil(untilMs - receivedMs),
+  ];
 }
 
 const CHARGED = [undefined, "counted", "repeat", "void"] as const;

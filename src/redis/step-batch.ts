@@ -59,8 +59,10 @@ export function createStepBatch(client: SpreadClient, script: StepScript, server
       }
     } catch (error) {
       // The slot is moving, and has moved in part. The script has not run. One of a single key will.
-      if (steps.length > 1 && error instanceof RedisUnavailable && error.code === "TRYAGAIN")
-        for (const step of steps) void send([step]);
+      const isMoving = error instanceof RedisUnavailable && error.code === "TRYAGAIN";
+      if (isMoving && steps.length > 1) for (const step of steps) void send([step]);
+      // A single step of several keys is repeated by its caller. Its server works.
+      else if (isMoving) for (const step of steps) step.reject(error);
       else for (const step of steps) fail(step, error);
     }
   };

@@ -75,6 +75,9 @@ function meterCharge(
 }
 
 /** The listener has no credentials of its own: what can connect to it can send charges. */
-function isReachedByProxyOnly({ GRPC_LISTEN, GRPC_TLS_CLIENT_CA }: Settings): boolean {
+export function isReachedByProxyOnly({
+  GRPC_LISTEN,
+  GRPC_TLS_CLIENT_CA,
+}: Pick<Settings, "GRPC_LISTEN" | "GRPC_TLS_CLIENT_CA">): boolean {
   return isLocal(GRPC_LISTEN) || GRPC_TLS_CLIENT_CA !== undefined;
 }

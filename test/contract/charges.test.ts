@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { createReplay, readPastRequest } from "../../src/audit/replay.ts";
 import type { Principal } from "../../src/core/decision/principal.ts";
 import { createBreaker } from "../../src/core/limits/breaker.ts";
 import type { QuotaStore } from "../../src/core/quotas/quota-store.ts";
@@ -96,7 +97,10 @@ describe.each([
   });
   afterAll(() => opened?.close());
 
-  const start = (at = 0) => startCharging({ store: stores[at] ?? expect.fail("a store"), policy: POLICY });
+  // The store's clock, as an instance knows it, has fractions of milliseconds.
+  const nowMs = () => Date.now() + 0.5;
+  const start = (at = 0) =>
+    startCharging({ store: stores[at] ?? expect.fail("a store"), policy: POLICY, nowMs });
 
   test("a charge counts once, for every quota of its unit, whichever instance receives it again", async () => {
     const [one, other] = [start(0), start(1)];
@@ -335,6 +339,19 @@ describe("with time", () => {
   });
 });
 
+test("on SQLite, a charge that had to wait longer than its ticket lives is remembered too", async () => {
+  const opened = await openSqlite();
+  const store = await opened.connect();
+  const nowMs = Date.now();
+  const windows = { startMs: nowMs - 86_400_000, endMs: nowMs + 3_600_000, nextEndMs: nowMs + 7_200_000 };
+  const times = { issuedMs: nowMs - 7_200_000, receivedMs: nowMs - 7_000_000, keepMs: 3_600_000 };
+  const charge = { id: randomUUID(), amount: 5, reserved: 0, isRefundable: false, ...times };
+  const step = async () =>
+    (await store.step("quota/key:daily:x", { limit: 10, windows, settlements: [], charge })).charged;
+  expect([await step(), await step()]).toEqual(["counted", "repeat"]);
+  await opened.close();
+});
+
 describe("without the store", () => {
   const open = (faults: "count" | "deny") => {
     const inner = createMemoryStore(Date.now);
@@ -418,5 +435,27 @@ cases:
     expect(steps.find(({ step }) => step === "limits")?.outcome).toBe(
       "cost 1, reserves 400 tokens, charges tokens after the response",
     );
+  });
+
+  test("a replay decides charging routes, and does not guess what was left of a quota", async () => {
+    const parsed = parsePolicy({ text: POLICY, fileName: "policy" });
+    if (!parsed.ok) throw new Error("the policy is valid");
+    const replay = createReplay(parsed.policy);
+    const past = (reason: string, path: string) =>
+      readPastRequest({
+        ...{
+          time: "2027-05-10T00:00:00Z",
+          reason,
+          mode: "enforce",
+          method: "POST",
+          host: "x",
+          scheme: "https",
+        },
+        ...{ path, key_id: "basic_1_x", family: "fam_x", role: "basic", plan: null, scopes: [] },
+      }) ?? expect.fail("a line about a request");
+    for (const path of ["/chat", "/reserved"]) {
+      expect(await replay(past("allowed", path))).toMatchObject({ determined: true, wouldBe: "allowed" });
+      expect(await replay(past("quota_exceeded", path))).toMatchObject({ determined: false });
+    }
   });
 });

@@ -227,6 +227,13 @@ test("usage and the RateLimit headers show the unit", async () => {
   await response.text();
   expect(response.headers.get("ratelimit-policy")).toContain(`"llm-daily";q=${QUOTA}`);
   await settles(key, 321);
+  const { family } = await admin().keys.show(key.key_id);
+  // An instance stores usage every 10 s.
+  await vi.waitFor(async () => {
+    let units = 0;
+    for await (const row of admin().usage.all({ family })) units += row.units?.["llm_tokens"] ?? 0;
+    expect(units).toBe(321);
+  }, WAIT);
   const { quotas } = await createClient({ url: `http://${first().http}` }).ownLimits(key.api_key);
   expect(quotas).toEqual([
     expect.objectContaining({ name: "llm-daily", unit: "llm_tokens", limit: QUOTA, used: 321 }),

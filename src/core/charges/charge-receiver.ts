@@ -173,7 +173,7 @@ function chargeOf(
     amount,
     reserved: isReserved ? reserved.amount : 0,
     issuedMs,
-    receivedMs: nowMs,
+    receivedMs: Math.floor(nowMs),
     isRefundable: nowMs - issuedMs <= reserveForMs,
     keepMs: chargeWithinMs + REMEMBER_LONGER_MS,
   };

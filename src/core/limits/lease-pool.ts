@@ -1,4 +1,5 @@
 import type { QuotaDemand } from "../quotas/quota-demand.ts";
+import type { KnownLimits } from "./known-limits.ts";
 import { createKnownLimits } from "./known-limits.ts";
 import { recordDemand } from "./lease-demand.ts";
 import type { LeaseExchange, SharedLimit } from "./lease-exchange.ts";
@@ -35,19 +36,7 @@ export function createLeasePool(ports: LeasePoolPorts): LeasePool {
   const exchange = createLeaseExchange(ports);
   const known = createKnownLimits(ports.maxBuckets, exchange);
   const takePorts: PooledTakePorts = { ...ports, exchange };
-  const findAll = (
-    buckets: readonly BucketDemand[],
-    quotas: readonly QuotaDemand[],
-    nowMs: number,
-  ): readonly SharedLimit[] => {
-    const leased = ports.localBuckets === undefined ? buckets : NO_BUCKETS;
-    // An array that grows takes several times the memory, in every request.
-    const shared = new Array<SharedLimit>(leased.length + quotas.length);
-    let at = 0;
-    for (const demand of leased) shared[at++] = known.findBucket(demand, nowMs);
-    for (const demand of quotas) shared[at++] = known.findCounter(demand, nowMs);
-    return shared;
-  };
+  const findAll = createFindAll(ports, known);
   return {
     take(buckets, cost, wallMs, quotas = NO_QUOTAS, reserve = 0) {
       const nowMs = ports.monotonicMs();
@@ -83,6 +72,23 @@ export function createLeasePool(ports: LeasePoolPorts): LeasePool {
     },
     size: known.size,
     close: () => returnAll([...known.active()], exchange),
+  };
+}
+
+/** Finds everything that a request takes from. */
+function createFindAll({ localBuckets }: LeasePoolPorts, known: KnownLimits) {
+  return (
+    buckets: readonly BucketDemand[],
+    quotas: readonly QuotaDemand[],
+    nowMs: number,
+  ): readonly SharedLimit[] => {
+    const leased = localBuckets === undefined ? buckets : NO_BUCKETS;
+    // An array that grows takes several times the memory, in every request.
+    const shared = new Array<SharedLimit>(leased.length + quotas.length);
+    let at = 0;
+    for (const demand of leased) shared[at++] = known.findBucket(demand, nowMs);
+    for (const demand of quotas) shared[at++] = known.findCounter(demand, nowMs);
+    return shared;
   };
 }
 

@@ -215,7 +215,7 @@ function chargeOnce(
 ): QuotaReply["charged"] {
   const { windowMs } = counter;
   if (isVoidCharge(charge, windowMs)) return "void";
-  if (!remember(charge.id, charge.issuedMs + charge.keepMs, nowMs)) return "repeat";
+  if (!remember(charge.id, nowMs + charge.keepMs, nowMs)) return "repeat";
   const used = counter.used + chargedUnits(charge, windowMs);
   counter.used = Math.max(-MAX_USED, Math.min(MAX_USED, used));
   return "counted";

@@ -181,6 +181,18 @@ test("a slow call shows that it is loading, and a failing one its sentence with 
   await overview(page).waitFor();
 });
 
+test("a sign-out that fails signs this browser out, and says what is left", async () => {
+  const page = await tested.open();
+  await page.route("**/api/console/session", (route) =>
+    route.request().method() === "DELETE" ? route.abort() : route.continue(),
+  );
+  await page.getByRole("button", { name: /^admin:/ }).click();
+  await page.getByRole("button", { name: "Sign out" }).click();
+  await page.getByText("This browser has signed out, but").waitFor();
+  await page.reload();
+  await field(page).waitFor();
+});
+
 test("figures that stop arriving stay, with their age", async () => {
   const page = await tested.open();
   await overview(page).waitFor();

@@ -40,13 +40,8 @@ const SIGNED_OUT_HERE =
 export function createConsoleSessions(origin: string, storage: Storage): ConsoleSessions {
   const headers = () => ({ "x-latchkey-console": storage.getItem(PROOF) ?? "none" });
   const client = createClient({ url: origin, headers });
-  const listeners = new Set<() => void>();
-  let state: SessionState = { kind: "unknown" };
+  const { state, become, subscribe } = createState();
   let renewedMs = 0;
-  const become = (next: SessionState) => {
-    state = next;
-    for (const listener of listeners) listener();
-  };
   // Tabs of one profile share the cookie. A sign-in or sign-out in one of them changes whom all of them act for.
   addEventListener("storage", ({ key }) => {
     if (key === PROOF || key === null) void resume();
@@ -65,16 +60,13 @@ export function createConsoleSessions(origin: string, storage: Storage): Console
     }
   };
   const onProblem = (problem: unknown) => {
-    if (state.kind === "signed-in" && isEnd(problem)) end(problem.message);
+    if (state().kind === "signed-in" && isEnd(problem)) end(problem.message);
   };
   return {
     client,
     headers,
-    state: () => state,
-    subscribe(onChange) {
-      listeners.add(onChange);
-      return () => void listeners.delete(onChange);
-    },
+    state,
+    subscribe,
     resume,
     async signIn(by) {
       const { proof, ...session } = await client.console.signIn(by);
@@ -93,11 +85,28 @@ export function createConsoleSessions(origin: string, storage: Storage): Console
     },
     onProblem,
     onAction() {
-      if (state.kind !== "signed-in" || Date.now() - renewedMs < RENEW_EVERY_MS) return;
+      if (state().kind !== "signed-in" || Date.now() - renewedMs < RENEW_EVERY_MS) return;
       renewedMs = Date.now();
       client.console.renew().then((session) => {
-        if (state.kind === "signed-in") become({ kind: "signed-in", session });
+        if (state().kind === "signed-in") become({ kind: "signed-in", session });
       }, onProblem);
+    },
+  };
+}
+
+/** The present state, and the functions to call when it changes. */
+function createState() {
+  const listeners = new Set<() => void>();
+  let state: SessionState = { kind: "unknown" };
+  return {
+    state: () => state,
+    become(next: SessionState) {
+      state = next;
+      for (const listener of listeners) listener();
+    },
+    subscribe(onChange: () => void) {
+      listeners.add(onChange);
+      return () => void listeners.delete(onChange);
     },
   };
 }

@@ -11,6 +11,8 @@ const LRU_TOUCH_INTERVAL_MS = 50;
 const IDLE_EVICTION_MS = 1000;
 
 /** The buckets and counters in memory, least recently used first. The active ones may have leases or pending messages. */
+export type KnownLimits = ReturnType<typeof createKnownLimits>;
+
 export function createKnownLimits(max: number, exchange: LeaseExchange) {
   const table = createLimitTable(max, exchange);
   const { byId, active } = table;

@@ -43,22 +43,9 @@ export function createConsoleSessions(origin: string, storage: Storage): Console
     state = next;
     for (const listener of listeners) listener();
   };
-  // Tabs of one profile share the cookie. A sign-in or sign-out in one of them changes whom all of them act for.
-  addEventListener("storage", ({ key }) => {
-    if (key === PROOF || key === null) void resume();
-  });
   const end = (because?: string) => {
     storage.removeItem(PROOF);
     become({ kind: "signed-out", ...(because !== undefined && { because }) });
-  };
-  const resume = async () => {
-    if (storage.getItem(PROOF) === null) return end();
-    try {
-      become({ kind: "signed-in", session: await client.console.session() });
-    } catch (problem) {
-      if (isEnd(problem)) end(problem.message);
-      else become({ kind: "unreachable", problem });
-    }
   };
   const onProblem = (problem: unknown) => {
     if (state.kind === "signed-in" && isEnd(problem)) end(problem.message);
@@ -71,7 +58,15 @@ export function createConsoleSessions(origin: string, storage: Storage): Console
       listeners.add(onChange);
       return () => void listeners.delete(onChange);
     },
-    resume,
+    async resume() {
+      if (storage.getItem(PROOF) === null) return end();
+      try {
+        become({ kind: "signed-in", session: await client.console.session() });
+      } catch (problem) {
+        if (isEnd(problem)) end(problem.message);
+        else become({ kind: "unreachable", problem });
+      }
+    },
     async signIn(by) {
       const { proof, ...session } = await client.console.signIn(by);
       storage.setItem(PROOF, proof);

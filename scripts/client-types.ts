@@ -36,6 +36,7 @@ import { usageReportQuery, usageReportResponse } from "../src/api/admin/usage-sc
 import {
   linkResponse,
   openedSessionResponse,
+  operatorScope,
   sessionResponse,
   signInBody,
 } from "../src/api/console/session-schemas.ts";
@@ -111,6 +112,7 @@ const RESPONSES: Readonly<Record<string, z.ZodType>> = {
   SigningKey: signingKey,
   RotationStep: rotationStep,
   Figures: figures,
+  OperatorScope: operatorScope,
   ConsoleSession: sessionResponse,
   OpenedConsoleSession: openedSessionResponse,
   ConsoleLink: linkResponse,

@@ -50,6 +50,7 @@ import { verificationResponse } from "../src/api/admin/verification-routes.ts";
 import {
   linkResponse,
   openedSessionResponse,
+  operatorScope,
   sessionResponse,
   signInBody,
 } from "../src/api/console/session-schemas.ts";
@@ -145,6 +146,7 @@ const RESPONSES: Readonly<Record<string, z.ZodType>> = {
   SigningKey: signingKey,
   RotationStep: rotationStep,
   Figures: figures,
+  OperatorScope: operatorScope,
   ConsoleSession: sessionResponse,
   OpenedConsoleSession: openedSessionResponse,
   ConsoleLink: linkResponse,

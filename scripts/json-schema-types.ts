@@ -1,5 +1,7 @@
 import type { z } from "zod";
 
+const MAX_LINE_WIDTH = 110;
+
 type Schema = z.core.JSONSchema.JSONSchema | boolean;
 
 const MAX_COMMENT_WIDTH = 100;
@@ -12,12 +14,18 @@ export function typeDeclarations(schemas: Readonly<Record<string, Schema>>): str
   return Object.entries(schemas)
     .map(([name, schema]) => {
       const type = typeOf(schema, "");
-      const declaration = type.startsWith("{")
-        ? `export interface ${name} ${type}`
-        : `export type ${name} = ${type};`;
+      const declaration = type.startsWith("{") ? `export interface ${name} ${type}` : aliasOf(name, type);
       return `\n${comment(schema, "")}${declaration}\n`;
     })
     .join("");
+}
+
+/** A union that is wider than a line has one member per line, as the formatter writes it. */
+function aliasOf(name: string, type: string): string {
+  const line = `export type ${name} = ${type};`;
+  if (line.length <= MAX_LINE_WIDTH) return line;
+  const members = type.split(" | ").map((member) => `\n  | ${member}`);
+  return `export type ${name} =${members.join("")};`;
 }
 
 function typeOf(schema: Schema, indent: string): string {

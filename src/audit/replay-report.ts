@@ -6,7 +6,7 @@ const MAX_GROUPS = 1000;
 const MAX_LISTED_LINES = 20;
 
 /** Requests of one route and role whose decision changes in the same way. */
-interface Change<Place> {
+export interface Change<Place> {
   readonly route: string;
   readonly role: string;
   readonly was: Outcome;
@@ -16,7 +16,7 @@ interface Change<Place> {
 }
 
 /** Requests whose new decision cannot be determined, for one reason. */
-interface Undetermined<Place> {
+export interface Undetermined<Place> {
   readonly why: string;
   readonly first: Place;
   requests: number;

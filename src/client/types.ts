@@ -964,19 +964,20 @@ export interface Figures {
   readonly status: Status;
 }
 
+export type OperatorScope =
+  | "keys:read"
+  | "keys:write"
+  | "limits:write"
+  | "audit:read"
+  | "system:read"
+  | "system:write";
+
 export interface ConsoleSession {
   /** The caller in audit lines. */
   readonly name: string;
   readonly kind: "admin" | "key" | "person";
   /** The operator scopes that it has now. */
-  readonly scopes: readonly (
-    | "keys:read"
-    | "keys:write"
-    | "limits:write"
-    | "audit:read"
-    | "system:read"
-    | "system:write"
-  )[];
+  readonly scopes: readonly OperatorScope[];
   readonly started_at: string;
   /** When it ends without a further action. */
   readonly ends_at: string;
@@ -988,14 +989,7 @@ export interface OpenedConsoleSession {
   readonly name: string;
   readonly kind: "admin" | "key" | "person";
   /** The operator scopes that it has now. */
-  readonly scopes: readonly (
-    | "keys:read"
-    | "keys:write"
-    | "limits:write"
-    | "audit:read"
-    | "system:read"
-    | "system:write"
-  )[];
+  readonly scopes: readonly OperatorScope[];
   readonly started_at: string;
   /** When it ends without a further action. */
   readonly ends_at: string;

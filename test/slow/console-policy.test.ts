@@ -134,23 +134,24 @@ const CASES = `cases:
 describe("a policy that is tried", () => {
   test("by mouse: its cases, the replay and the difference are shown, and it is not in force", async () => {
     const checks = await connectChecks(tested.latchkey.grpc);
-    expect(await checks.check("/open/y")).toBe("allowed");
+    const { api_key: key } = await tested.client.register({ name: "n", key_type: "basic" });
+    expect(await checks.check("/chat", key)).toBe("allowed");
     checks.close();
+    const replay = async () => (await tested.client.policy.check({ text: POLICY, replay: true })).replay;
+    await expect.poll(replay, { timeout: 30_000 }).toMatchObject({ requests: 1 });
     const page = await tested.open("/policy/try");
     const { hash } = await tested.client.policy.show();
     await button(page, "Start with the policy in force").click();
-    await field(page, "Policy").fill(
-      POLICY.replace("/open/**, public: true", "/open/**, methods: [POST], public: true"),
-    );
+    await field(page, "Policy").fill(POLICY.replace("methods: [GET]", "methods: [POST]"));
     await field(page, "Cases").fill(CASES);
     await page.getByLabel("Decide the last requests").check();
     await button(page, "Check the policy").click();
     await page.getByText("An instance would load this file").waitFor();
     await page.getByText("1 passed, 1 failed").waitFor();
-    await page.getByRole("row", { name: /none allowed route_unknown 1/ }).waitFor();
+    await page.getByRole("row", { name: /basic allowed route_unknown 1/ }).waitFor();
     await page.getByText("decided: credential_missing, not allowed").waitFor();
     await page.getByText("1 line added, 1 line removed").waitFor();
-    await page.getByRole("row", { name: /removed:.*path: \/open/ }).waitFor();
+    await page.getByRole("row", { name: /removed:.*methods: \[GET\]/ }).waitFor();
     await page.getByText("Steps", { exact: true }).click();
     await expectAccessible(page);
     expect((await tested.client.policy.show()).hash).toBe(hash);

@@ -3,6 +3,8 @@ import { OPERATOR_SCOPES } from "../../core/keys/operator.ts";
 
 const time = z.iso.datetime();
 
+export const operatorScope = z.enum(OPERATOR_SCOPES);
+
 export const signInBody = z
   .strictObject({
     credential: z
@@ -22,7 +24,7 @@ export const sessionResponse = z
   .object({
     name: z.string().meta({ description: "The caller in audit lines." }),
     kind: z.enum(["admin", "key", "person"]),
-    scopes: z.array(z.enum(OPERATOR_SCOPES)).meta({ description: "The operator scopes that it has now." }),
+    scopes: z.array(operatorScope).meta({ description: "The operator scopes that it has now." }),
     started_at: time,
     ends_at: time.meta({ description: "When it ends without a further action." }),
     ends_at_latest: time,

@@ -34,6 +34,7 @@ export async function checkedPolicy(check: PolicyCheck, data: TrialData): Promis
     },
     lacking_plans: [...data.overridesByPlan]
       .filter(([name]) => !plans.has(name))
+      .slice(0, MAX_PROBLEMS)
       .map(([name, overrides]) => ({ name, overrides })),
     cases: check.cases === undefined ? null : await testedCases(check.cases, policy),
     replay:

@@ -16,7 +16,8 @@ import { Table } from "../../parts/table.tsx";
 import { Time } from "../../parts/time.tsx";
 import { useToast } from "../../parts/toast.tsx";
 
-const EVERY_MS = 10_000;
+/** The text of a policy may have a megabyte. */
+const EVERY_MS = 30_000;
 
 /** The active policy: its file, how it was loaded, its roles and its text. */
 export function InForceView() {

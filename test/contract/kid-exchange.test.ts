@@ -122,7 +122,7 @@ test("only a difference beyond the round trip to Redis counts as a difference of
 });
 
 test("instances see each other's version and phase, and a version that publishes neither is seen too", async () => {
-  const facts = { version: "1.2.3-rc.1+b", phase: "gradual" };
+  const facts = { version: "1.2.3-rc.1+b", phase: "gradual", allowed: "12.50", denied: "0.00" };
   const one = createKidExchange(client, { instanceId: "shows", kids: () => ["a", "b"], facts: () => facts });
   await one.heartbeat();
   await join("a");

@@ -67,7 +67,12 @@ function send(
   // Without Content-Length, Node sends no body with GET.
   const length =
     request.body === undefined ? {} : { "content-length": String(Buffer.byteLength(request.body)) };
-  const headers = { ...request.headers, ...length, ...credential(caller), "x-forwarded-for": address };
+  // A page of the console calls from its own origin.
+  const origin = request.path.startsWith("/api/console/") ? { origin: `http://${listener}` } : {};
+  const headers = {
+    ...{ ...request.headers, ...length, ...origin, ...credential(caller) },
+    "x-forwarded-for": address,
+  };
   return sendRaw(portOf(listener), { ...request, headers });
 }
 
@@ -75,10 +80,15 @@ function nameOf({ method, template }: DescribedCall): string {
   return `${method} ${template}`;
 }
 
-test("every call states whether it writes; only introspection and explanation are POST calls that read", () => {
+test("every call states whether it writes; only these calls read, or change a cookie, with another method than GET", () => {
   expect(calls.length).toBeGreaterThan(25);
   const readingByPost = calls.filter(({ method, writes }) => method !== "GET" && !writes);
-  expect(readingByPost.map(nameOf)).toEqual(["POST /api/auth/v2/introspect", "POST /api/admin/explain"]);
+  expect(readingByPost.map(nameOf)).toEqual([
+    "POST /api/auth/v2/introspect",
+    "POST /api/admin/explain",
+    "POST /api/console/session",
+    "PUT /api/console/session",
+  ]);
   expect(calls.filter(({ method, writes }) => method === "GET" && writes)).toEqual([]);
 });
 

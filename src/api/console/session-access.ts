@@ -50,9 +50,11 @@ export function signedIn(ports: ConsolePorts): Access<SignedIn> {
       const opened = ports.sessions.of(request);
       const found = await operatorOf(await callerOf(request, ports));
       if (!found.ok) return deny(found);
-      if (opened.kind !== "open") return deny({ problem: "operator_required" });
-      if (writes && !callerHas(found.caller, "keys:write") && !(await admitOpen(request, reply, ports)))
-        return undefined;
+      // As for every operator call: only an operator without `keys:write` is charged.
+      const isFree = callerHas(found.caller, "keys:write");
+      if (opened.kind !== "open")
+        return deny({ problem: "operator_required", ...(isFree && { charged: true }) });
+      if (writes && !isFree && !(await admitOpen(request, reply, ports))) return undefined;
       const { session } = opened;
       return { caller: { session, origin: originOf(request, found.caller, ports) } };
 

@@ -2,6 +2,7 @@ import type { LatchkeyClient } from "../../client/client.ts";
 import { createClient } from "../../client/client.ts";
 import { LatchkeyProblem } from "../../client/problem.ts";
 import type { ConsoleSession, OpenedConsoleSession, SignIn } from "../../client/types.ts";
+import { problemText } from "./problem-text.ts";
 import { createStateStore } from "./state-store.ts";
 
 /** What the frame shows. */
@@ -23,6 +24,7 @@ export interface ConsoleSessions {
   signIn(by: SignIn): Promise<void>;
   /** Completes a sign-in by OpenID Connect. Rejects with the problem, and changes nothing, if it is not valid. */
   signInByOidc(): Promise<void>;
+  /** Always signs this browser out. Never rejects. */
   signOut(): Promise<void>;
   /** Reports a problem of any call. A call without a session signs out. */
   onProblem(problem: unknown): void;
@@ -35,6 +37,8 @@ export interface ConsoleSessions {
 /** Not a credential: it is of no use without the cookie, which scripts cannot read. */
 const PROOF = "latchkey-console-proof";
 const RENEW_EVERY_MS = 60_000;
+const SIGNED_OUT_HERE =
+  "This browser has signed out, but Latchkey could not end other copies of the session. They end by themselves.";
 
 export function createConsoleSessions(origin: string, storage: Storage): ConsoleSessions {
   const headers = () => ({ "x-latchkey-console": storage.getItem(PROOF) ?? "none" });
@@ -49,18 +53,19 @@ export function createConsoleSessions(origin: string, storage: Storage): Console
     storage.removeItem(PROOF);
     become({ kind: "signed-out", ...(because !== undefined && { because }) });
   };
-  const onSession = (session: ConsoleSession) => become({ kind: "signed-in", session });
   const begin = ({ proof, ...session }: OpenedConsoleSession) => {
     storage.setItem(PROOF, proof);
     renewedMs = Date.now();
-    onSession(session);
+    become({ kind: "signed-in", session });
   };
   const resume = async () => {
     if (storage.getItem(PROOF) === null) return end();
-    return client.console.session().then(onSession, (problem: unknown) => {
+    try {
+      become({ kind: "signed-in", session: await client.console.session() });
+    } catch (problem) {
       if (isEnd(problem)) end(problem.message);
       else become({ kind: "unreachable", problem });
-    });
+    }
   };
   const onProblem = (problem: unknown) => {
     if (state().kind === "signed-in" && isEnd(problem)) end(problem.message);
@@ -74,14 +79,21 @@ export function createConsoleSessions(origin: string, storage: Storage): Console
     signIn: (by) => client.console.signIn(by).then(begin),
     signInByOidc: () => client.console.signInByOidc().then(begin),
     async signOut() {
-      await client.console.signOut();
-      end();
+      try {
+        await client.console.signOut();
+        end();
+      } catch (problem) {
+        // Without the proof this browser has no session, whatever happens to its cookie.
+        end(isEnd(problem) ? undefined : `${SIGNED_OUT_HERE} ${problemText(problem).sentence}`);
+      }
     },
     onProblem,
     onAction() {
       if (state().kind !== "signed-in" || Date.now() - renewedMs < RENEW_EVERY_MS) return;
       renewedMs = Date.now();
-      client.console.renew().then((session) => state().kind === "signed-in" && onSession(session), onProblem);
+      client.console.renew().then((session) => {
+        if (state().kind === "signed-in") become({ kind: "signed-in", session });
+      }, onProblem);
     },
   };
 }

@@ -26,6 +26,7 @@ type State = Omit<LiveFigures, "retry">;
 
 /** Ten minutes at one event every two seconds. */
 const MAX_POINTS = 300;
+const MAX_POINT_SECONDS = 10;
 const RETRY_MS = 3000;
 
 const NOTHING: State = { figures: undefined, history: [], problem: undefined, receivedMs: undefined };
@@ -70,9 +71,11 @@ export function useFigures(): LiveFigures {
 function withFigures({ history }: State, figures: Figures): State {
   const { allowed, denied } = ratesOf(figures);
   const point = { at: Date.parse(figures.at) / 1000, allowed, denied };
+  // The first figures of a stream can be the average of hours.
+  const points = figures.seconds > MAX_POINT_SECONDS ? [] : [point];
   return {
     figures,
-    history: [...history, point].slice(-MAX_POINTS),
+    history: [...history, ...points].slice(-MAX_POINTS),
     problem: undefined,
     receivedMs: Date.now(),
   };

@@ -4,7 +4,6 @@ import { useAction } from "../data/use-action.ts";
 import { Button } from "../parts/button.tsx";
 import { Dialog } from "../parts/dialog.tsx";
 import { Facts } from "../parts/facts.tsx";
-import { ProblemNotice } from "../parts/states.tsx";
 import { Time } from "../parts/time.tsx";
 
 const MEANINGS = {
@@ -54,7 +53,6 @@ function SessionDialog({ onClose }: { readonly onClose: () => void }) {
           </li>
         ))}
       </ul>
-      {signOut.problem !== undefined && <ProblemNotice problem={signOut.problem} />}
       <div class="actions">
         <Button onClick={onClose}>Close</Button>
         <Button kind="primary" isRunning={signOut.isRunning} onClick={() => void signOut.run()}>

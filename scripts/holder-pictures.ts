@@ -60,7 +60,6 @@ try {
     await page.keyboard.press("Escape");
     await showUsage(page, used.key_id);
     await take("key");
-    await page.screenshot({ path: `/tmp/shots/full-${suffix}.png`, fullPage: true });
     await page.getByRole("button", { name: "Revoke…" }).click();
     await take("revoke");
     await context.close();

@@ -17,7 +17,7 @@ test("the bundle has at most 150 KB, compressed", () => {
   expect(bytes).toBeLessThanOrEqual(MAX_BYTES);
 });
 
-test("each page has one script and one style sheet, whose names follow their content", async () => {
+test("each page has a script and a style sheet, and shares the rest; the names of the files follow their content", async () => {
   const names = files.map(({ name }) => name).sort();
   for (const name of names) expect(name).toMatch(/^[a-z]+-[A-Z0-9]{8}\.(?:js|css)$/);
   expect((await bundleConsole()).map(({ name }) => name).sort()).toEqual(names);

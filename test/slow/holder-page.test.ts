@@ -99,11 +99,9 @@ test("a holder creates, sees, rotates and revokes a key by mouse, and no key sta
   await expectAccessible(page);
 });
 
-test("a holder creates and revokes a key by keyboard alone", async () => {
+test("a holder creates, rotates and revokes a key, and pastes one, by keyboard alone", async () => {
   const page = await signInAs("kim", "keyboard");
-  const press = async (...keys: readonly string[]) => {
-    for (const key of keys) await page.keyboard.press(key);
-  };
+  const press = (key: string) => page.keyboard.press(key);
   await focusBy(page, "button", "Create a key");
   await press("Enter");
   await page.getByRole("dialog", { name: "Create a key" }).waitFor();
@@ -115,6 +113,15 @@ test("a holder creates and revokes a key by keyboard alone", async () => {
   await focusBy(page, "a", "by keyboard");
   await press("Enter");
   await page.getByRole("heading", { name: "by keyboard" }).waitFor();
+  await focusBy(page, "button", "Rotate…");
+  await press("Enter");
+  await page.getByRole("dialog", { name: "Rotate this key" }).waitFor();
+  await focusBy(page, "button", "Rotate key");
+  await press("Enter");
+  await page.getByRole("dialog", { name: "Your new key" }).waitFor();
+  await focusBy(page, "button", "I have copied it");
+  await press("Enter");
+  await page.getByText("active", { exact: true }).waitFor();
   await focusBy(page, "button", "Revoke…");
   await press("Enter");
   await page.getByRole("dialog", { name: "Revoke this key?" }).waitFor();
@@ -122,7 +129,24 @@ test("a holder creates and revokes a key by keyboard alone", async () => {
   await page.keyboard.type("revoke");
   await press("Enter");
   await page.getByText("revoked", { exact: true }).waitFor();
-  await press("Escape");
+  const { api_key: key, key_id: keyId } = await tested.client.register({ name: "n", key_type: "paid" });
+  const fresh = await open();
+  await focusBy(fresh, "input", "Key");
+  await fresh.keyboard.insertText(key);
+  await fresh.keyboard.press("Enter");
+  await fresh.getByText(keyId).waitFor();
+});
+
+test("a page whose calls fail says so, and works again when they do", async () => {
+  const page = await signInAs("lee", "flaky");
+  await page.getByText("No keys yet.").waitFor();
+  await page.route("**/api/owner/keys?**", (route) => route.abort());
+  await page.reload();
+  await page.getByText("Latchkey does not respond.").waitFor();
+  await expectAccessible(page);
+  await page.unroute("**/api/owner/keys?**");
+  await page.getByRole("button", { name: "Try again" }).click();
+  await page.getByText("No keys yet.").waitFor();
 });
 
 /** Presses Tab until the focus is on the element with this text, or in a field with this label. */

@@ -23,6 +23,9 @@ export async function bundleConsole(): Promise<readonly BundledFile[]> {
     absWorkingDir: fileURLToPath(sources),
     entryNames: "[name]-[hash]",
     outdir: "out",
+    // What the pages share is one file, which counts and travels once.
+    splitting: true,
+    chunkNames: "shared-[hash]",
     bundle: true,
     minify: true,
     format: "esm",

@@ -98,6 +98,7 @@ function htmlOf({ path, entry, title, signsIn = false }: BundledPage, names: rea
   const own = names.filter((name) => name.startsWith(`${entry}-`));
   const styles = own.filter((name) => name.endsWith(".css"));
   const scripts = own.filter((name) => name.endsWith(".js"));
+  const shared = names.filter((name) => name.startsWith("shared-"));
   return [
     '<!doctype html><html lang="en"><head><meta charset="utf-8">',
     '<meta name="viewport" content="width=device-width, initial-scale=1">',
@@ -105,6 +106,7 @@ function htmlOf({ path, entry, title, signsIn = false }: BundledPage, names: rea
     ...(signsIn ? ['<meta name="latchkey-sign-in" content="oidc">'] : []),
     `<title>${title}</title>`,
     ...styles.map((name) => `<link rel="stylesheet" href="${path}/assets/${name}">`),
+    ...shared.map((name) => `<link rel="modulepreload" href="${path}/assets/${name}">`),
     ...scripts.map((name) => `<script type="module" src="${path}/assets/${name}"></script>`),
     '</head><body><div id="app"><p class="state">Loading…</p></div><noscript>This page needs JavaScript.</noscript></body></html>',
   ].join("\n");

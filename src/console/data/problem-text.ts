@@ -1,5 +1,4 @@
 import { LatchkeyProblem, LatchkeyUnreachable } from "../../client/problem.ts";
-
 import { SignInRejected } from "./sign-in-text.ts";
 
 /** What a problem says to a person. */

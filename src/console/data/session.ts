@@ -53,18 +53,19 @@ export function createConsoleSessions(origin: string, storage: Storage): Console
     storage.removeItem(PROOF);
     become({ kind: "signed-out", ...(because !== undefined && { because }) });
   };
-  const onSession = (session: ConsoleSession) => become({ kind: "signed-in", session });
   const begin = ({ proof, ...session }: OpenedConsoleSession) => {
     storage.setItem(PROOF, proof);
     renewedMs = Date.now();
-    onSession(session);
+    become({ kind: "signed-in", session });
   };
   const resume = async () => {
     if (storage.getItem(PROOF) === null) return end();
-    return client.console.session().then(onSession, (problem: unknown) => {
+    try {
+      become({ kind: "signed-in", session: await client.console.session() });
+    } catch (problem) {
       if (isEnd(problem)) end(problem.message);
       else become({ kind: "unreachable", problem });
-    });
+    }
   };
   const onProblem = (problem: unknown) => {
     if (state().kind === "signed-in" && isEnd(problem)) end(problem.message);
@@ -90,7 +91,9 @@ export function createConsoleSessions(origin: string, storage: Storage): Console
     onAction() {
       if (state().kind !== "signed-in" || Date.now() - renewedMs < RENEW_EVERY_MS) return;
       renewedMs = Date.now();
-      client.console.renew().then((session) => state().kind === "signed-in" && onSession(session), onProblem);
+      client.console.renew().then((session) => {
+        if (state().kind === "signed-in") become({ kind: "signed-in", session });
+      }, onProblem);
     },
   };
 }

@@ -31,3 +31,13 @@ test("the scripts neither evaluate text, nor load anything from another origin",
   const named = ["http://www.w3.org", "http://127.0.0.1"];
   expect([...urls].filter((url) => !named.includes(url))).toEqual([]);
 });
+
+test("each script has the notices that the licences of its packages ask for", () => {
+  const scripts = files.filter(({ name }) => name.endsWith(".js"));
+  expect(scripts.length).toBeGreaterThan(2);
+  for (const { bytes } of scripts) {
+    const text = Buffer.from(bytes).toString("utf8");
+    for (const holder of ["Jason Miller", "Leon Sorokin"]) expect(text).toContain(holder);
+    expect(text.match(/Permission is hereby granted/g)).toHaveLength(2);
+  }
+});

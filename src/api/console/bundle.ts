@@ -1,8 +1,13 @@
+import { readFile } from "node:fs/promises";
+import { createRequire } from "node:module";
 import { basename } from "node:path";
-import { fileURLToPath } from "node:url";
+import { fileURLToPath, pathToFileURL } from "node:url";
 
 /** The pages that are bundled, by the name of their entry in `src/console/`. */
 export const BUNDLED_PAGES = ["main", "holder"] as const;
+
+/** The packages whose code is in the bundle. */
+const BUNDLED_PACKAGES = ["preact", "uplot"] as const;
 
 /** One file of the bundle. The name contains a digest of the content. */
 export interface BundledFile {
@@ -32,9 +37,22 @@ export async function bundleConsole(): Promise<readonly BundledFile[]> {
     target: ["chrome120", "firefox120", "safari17"],
     jsx: "automatic",
     jsxImportSource: "preact",
-    legalComments: "none",
+    banner: { js: `/*!\n${await licenceNotices()}\n*/` },
     write: false,
     logLevel: "silent",
   });
   return outputFiles.map(({ path, contents }) => ({ name: basename(path), bytes: contents }));
+}
+
+/** What the licences of the bundled packages ask for in each copy. */
+async function licenceNotices(): Promise<string> {
+  const { resolve } = createRequire(import.meta.url);
+  const notices = BUNDLED_PACKAGES.map(async (name) => {
+    const licence = await readFile(
+      new URL("LICENSE", pathToFileURL(resolve(`${name}/package.json`))),
+      "utf8",
+    );
+    return `${name}\n\n${licence.trim()}`;
+  });
+  return (await Promise.all(notices)).join("\n\n");
 }

@@ -4,6 +4,7 @@ import type { KeyStore } from "../core/keys/ports.ts";
 import type { CounterUse, QuotaCounter } from "../core/quotas/quota-counter.ts";
 import type { QuotaReply } from "../core/quotas/quota-step.ts";
 import type { UsageStore } from "../core/usage/ports.ts";
+import { withMaps } from "../core/usage/usage-amount.ts";
 import type { CounterStep } from "./quota-store.ts";
 import type { StoreCall, StoreResponse, ThreadOptions, ThreadStores } from "./store-call.ts";
 import { allEntries } from "./view-reader.ts";
@@ -49,10 +50,7 @@ export async function openThreadedStore(options: ThreadOptions, nowMs: () => num
     },
     audit: callsOf(call, "audit", ["claim", "done", "read", "sweep"]),
     quotas: quotasOf(call),
-    usage: {
-      ...callsOf(call, "usage", ["post", "hours", "days", "subjects", "ownerOf", "bytes", "sweep"]),
-      suspectLoss: () => undefined,
-    },
+    usage: usageOf(call),
     wasOpenRecently: async (nowMs) => (await call("database", "wasOpenRecently", [nowMs])) === true,
     async checkPlace() {
       await call("database", "checkPlace", []);
@@ -94,6 +92,15 @@ function callsOf<Store extends keyof ThreadStores, Name extends keyof ThreadStor
   const calls = names.map((name) => [name, (...args: unknown[]) => call(store, name, args)] as const);
   // The thread calls the method of the same name with these arguments, so the types are those of its store.
   return Object.fromEntries(calls) as Pick<ThreadStores[Store], Name>;
+}
+
+function usageOf(call: CallThread): UsageStore {
+  const usage = callsOf(call, "usage", ["post", "hours", "days", "subjects", "ownerOf", "bytes", "sweep"]);
+  return {
+    ...usage,
+    post: (postings) => usage.post(postings.map((sent) => ({ ...sent, amount: withMaps(sent.amount) }))),
+    suspectLoss: () => undefined,
+  };
 }
 
 function quotasOf(call: CallThread): EmbeddedQuotas {

@@ -46,6 +46,11 @@ export function noAmount(owner: string): UsageAmount {
   return { owner, requests: noRequests(), cost: 0, units: new ShortMap(), routes: new ShortMap() };
 }
 
+/** The same amount for another thread: a Map can be cloned, a {@link ShortMap} cannot. */
+export function withMaps(amount: UsageAmount): UsageAmount {
+  return { ...amount, units: new Map(amount.units), routes: new Map(amount.routes) };
+}
+
 function noRequests(): OutcomeCounts {
   return { allowed: 0, denied: 0, limited: 0 };
 }

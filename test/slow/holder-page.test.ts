@@ -179,7 +179,7 @@ test("another owner's keys are neither shown nor touched, whatever the page is m
         .then(async (response) => [response.status, (await response.text()).slice(0, 400)])`,
     );
   const own = `/api/owner/keys/${target}`;
-  expect(await call("GET", "/api/owner/keys")).toEqual([200, '{"keys":[],"next_cursor":null}']);
+  expect(await call("GET", "/api/owner/keys")).toEqual([200, '{"keys":[],"examined":0,"next_cursor":null}']);
   for (const [method, path, body] of [
     ["GET", `${own}/limits`],
     ["GET", `${own}/usage`],

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { changeKey } from "../../src/core/keys/key-administration.ts";
+import { countKeys } from "../../src/core/keys/key-listing.ts";
 import type { KeyRecord } from "../../src/core/keys/key-record.ts";
 import { NEVER } from "../../src/core/keys/key-record.ts";
 import { registerKey } from "../../src/core/keys/key-registration.ts";
@@ -120,6 +121,35 @@ describe("the key store in Redis", () => {
       return under.open();
     };
     return { ...under, countAgain };
+  });
+
+  test("a family's list has the keys that an earlier build has registered, which are not in its index", async () => {
+    await command("FLUSHALL");
+    const store = createKeyStore(client, RETENTION);
+    const registry = instanceOn(store, { nowSeconds: START });
+    const origin = { caller: { kind: "admin", id: "t" } } as const;
+    const made = [];
+    for (const name of ["a", "b", "c"]) {
+      const issued = await registerKey(registry, { role: "contributor", name }, origin);
+      if (issued.kind !== "issued") throw new Error(issued.reason);
+      made.push(issued.record);
+    }
+    const [, old] = made;
+    if (old === undefined) throw new Error("no key");
+    // The sequence number of the second key.
+    await command("ZREM", client.keys.byFamily, `${old.family}:0000000000000002`);
+    expect(await countKeys(registry, { family: old.family })).toMatchObject({ live: 1 });
+    for (const { keyId, family } of made) {
+      const listed: string[] = [];
+      let cursor: string | undefined;
+      do {
+        const page = await store.page({ of: { family }, limit: 1, ...(cursor !== undefined && { cursor }) });
+        if (page === "cursor_unknown") throw new Error(page);
+        listed.push(...page.entries.map(({ record }) => record.keyId));
+        cursor = page.nextCursor;
+      } while (cursor !== undefined);
+      expect(listed).toEqual([keyId]);
+    }
   });
 
   test("a repeated change writes nothing", async () => {

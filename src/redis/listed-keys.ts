@@ -17,16 +17,6 @@ export async function indexMembers(
   return pairs(await command("ZRANGEBYSCORE", index, after, "+inf", "WITHSCORES", "LIMIT", 0, limit));
 }
 
-/**
- * Whether the index of families has every key. Keys that an earlier build has registered are not in it, also while instances of
- * both builds run.
- */
-export async function hasEveryFamily({ commands, keys }: RedisClient): Promise<boolean> {
-  const counted = [keys.byFamily, keys.byAge].map((index) => ["ZCARD", index] as const);
-  const [inFamilies = 0, all = 0] = (await commands(counted)).map(Number);
-  return inFamilies >= all;
-}
-
 /** At most `limit` keys of a family after the cursor. The index of families has sequence numbers, which are shorter than ids. */
 export async function familyMembers(
   { command, commands, keys }: RedisClient,

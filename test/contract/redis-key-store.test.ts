@@ -152,6 +152,23 @@ describe("the key store in Redis", () => {
     }
   });
 
+  test("a sweep repairs the index of families after instances of an earlier build", async () => {
+    await command("FLUSHALL");
+    const store = createKeyStore(client, RETENTION);
+    const registry = instanceOn(store, { nowSeconds: START });
+    const line = (_: unknown, at: number) => ({ line: at, key: `key ${at}`, name: "x", role: "basic" });
+    const lines = Array.from({ length: 120 }, line);
+    await importLegacyKeys(registry, [lines], { caller: { kind: "admin", id: "t" } }, false);
+    const members = async () => command("ZRANGE", client.keys.byFamily, 0, -1);
+    const whole = await members();
+    expect(whole).toHaveLength(lines.length);
+    // As many keys are missing as members have no key any more, and one.
+    await command("ZREMRANGEBYRANK", client.keys.byFamily, 0, 59);
+    for (let at = 0; at < 61; at++) await command("ZADD", client.keys.byFamily, 0, `gone:${1e15 + at}`);
+    for (let turn = 0; turn < 10; turn++) await store.sweep(0, 500);
+    expect(await members()).toEqual(whole);
+  });
+
   test("a repeated change writes nothing", async () => {
     await command("FLUSHALL");
     const registry = instanceOn(createKeyStore(client, RETENTION), { nowSeconds: START });

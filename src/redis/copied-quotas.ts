@@ -29,7 +29,7 @@ export function createQuotaRows(spread: SpreadClient): RowStore<QuotaRow> {
     put: (changes) =>
       Promise.all(
         changes.map(async ({ row }) => {
-          await run([keys.quota(row.counterId)], [row.windowMs, row.used, quotaEndSeconds(row)]);
+          await run([keys.quota(row.counterId)], [row.windowMs, row.used, quotaEndSeconds(row), row.limit]);
           return "written" as const;
         }),
       ),

@@ -5,6 +5,7 @@ import { decodeRecord } from "../core/keys/key-record-codec.ts";
 import type { KeyListing, KeyReader, KeyStore, RememberedCallReader } from "../core/keys/ports.ts";
 import type { RedisClient } from "./client.ts";
 import { createEndReader } from "./ends.ts";
+import { hasEveryFamily } from "./family-index.ts";
 import type { CommitOptions } from "./key-commit.ts";
 import { createKeyWriter } from "./key-commit.ts";
 import { createLegacy } from "./legacy.ts";
@@ -59,9 +60,11 @@ function createReads(client: RedisClient): KeyReader & RememberedCallReader & Ke
     },
     async page({ of, cursor, limit }) {
       if (cursor !== undefined && !/^\d{1,16}$/.test(cursor)) return "cursor_unknown";
-      const found = await (of !== undefined && "family" in of
-        ? familyMembers(client, of.family, cursor, limit + 1)
-        : indexMembers(client, of, cursor, limit + 1));
+      const [family, owned] = of !== undefined && "family" in of ? [of.family, undefined] : [undefined, of];
+      const isIndexed = family !== undefined && (await hasEveryFamily(client));
+      const found = await (isIndexed
+        ? familyMembers(client, family, cursor, limit + 1)
+        : indexMembers(client, owned, cursor, limit + 1));
       const kept = found.slice(0, limit);
       const records = await loadAll(
         client,
@@ -70,7 +73,8 @@ function createReads(client: RedisClient): KeyReader & RememberedCallReader & Ke
       // A sweep is removing a member that has no record.
       const entries = kept.flatMap(([, sequence], at) => {
         const record = records[at];
-        return record === undefined ? [] : [{ record, cursor: sequence }];
+        if (record === undefined || (family !== undefined && record.family !== family)) return [];
+        return [{ record, cursor: sequence }];
       });
       const last = kept.at(-1);
       return { entries, ...(found.length > limit && last !== undefined && { nextCursor: last[1] }) };

@@ -3,6 +3,7 @@ import { decodeRecord } from "../core/keys/key-record-codec.ts";
 import type { Housekeeping } from "../core/keys/ports.ts";
 import type { RedisClient } from "./client.ts";
 import { namesOf } from "./commit-wire.ts";
+import { createFamilyRepair } from "./family-index.ts";
 import type { RegistryKeys } from "./names.ts";
 import { pairs, texts } from "./replies.ts";
 import { scriptText } from "./script-text.ts";
@@ -37,6 +38,7 @@ export function createSweep(
   const run = client.script(SOURCE, "sweep");
   const { keys } = client;
   const nextCutOffs = createCutOffCursor(client);
+  const repairFamilies = createFamilyRepair(client);
   return async (beforeSeconds, limit) => {
     let swept = 0;
     let [cutOffs, uses] = [await nextCutOffs(), await someUses(client)];
@@ -55,6 +57,7 @@ export function createSweep(
       [cutOffs, uses] = [[], []];
     }
     await release(limit);
+    await repairFamilies();
     return swept;
   };
 }

@@ -23,11 +23,7 @@ export interface CounterTable {
   page(after: string, limit: number): readonly CounterUse[];
   reset(counterIds: readonly string[]): void;
   /** Takes over what another store has counted in a window. A new row stays until `until` (NumericDate). */
-  raise(
-    counterId: string,
-    counted: { readonly windowMs: number; readonly used: number },
-    until: number,
-  ): void;
+  raise(counterId: string, counted: Pick<QuotaCounter, "windowMs" | "used" | "limit">, until: number): void;
 }
 
 const DAY_MS = 86_400_000;
@@ -77,9 +73,9 @@ export function createCounterTable(sqlite: DatabaseSync, nowMs: () => number): C
       inTransaction(sqlite, () => {
         for (const counterId of counterIds) remove.run(counterId);
       }),
-    raise(counterId, { windowMs, used }, until) {
+    raise(counterId, counted, until) {
       const counter = load(counterId);
-      raiseCounter(counter, windowMs, used);
+      raiseCounter(counter, counted);
       write(counterId, counter, until);
     },
   };

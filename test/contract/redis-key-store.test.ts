@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { changeKey } from "../../src/core/keys/key-administration.ts";
+import { countKeys } from "../../src/core/keys/key-listing.ts";
 import type { KeyRecord } from "../../src/core/keys/key-record.ts";
 import { NEVER } from "../../src/core/keys/key-record.ts";
 import { registerKey } from "../../src/core/keys/key-registration.ts";
@@ -120,6 +121,52 @@ describe("the key store in Redis", () => {
       return under.open();
     };
     return { ...under, countAgain };
+  });
+
+  test("a family's list has the keys that an earlier build has registered, which are not in its index", async () => {
+    await command("FLUSHALL");
+    const store = createKeyStore(client, RETENTION);
+    const registry = instanceOn(store, { nowSeconds: START });
+    const origin = { caller: { kind: "admin", id: "t" } } as const;
+    const made = [];
+    for (const name of ["a", "b", "c"]) {
+      const issued = await registerKey(registry, { role: "contributor", name }, origin);
+      if (issued.kind !== "issued") throw new Error(issued.reason);
+      made.push(issued.record);
+    }
+    const [, old] = made;
+    if (old === undefined) throw new Error("no key");
+    // The sequence number of the second key.
+    await command("ZREM", client.keys.byFamily, `${old.family}:0000000000000002`);
+    expect(await countKeys(registry, { family: old.family })).toMatchObject({ live: 1 });
+    for (const { keyId, family } of made) {
+      const listed: string[] = [];
+      let cursor: string | undefined;
+      do {
+        const page = await store.page({ of: { family }, limit: 1, ...(cursor !== undefined && { cursor }) });
+        if (page === "cursor_unknown") throw new Error(page);
+        listed.push(...page.entries.map(({ record }) => record.keyId));
+        cursor = page.nextCursor;
+      } while (cursor !== undefined);
+      expect(listed).toEqual([keyId]);
+    }
+  });
+
+  test("a sweep repairs the index of families after instances of an earlier build", async () => {
+    await command("FLUSHALL");
+    const store = createKeyStore(client, RETENTION);
+    const registry = instanceOn(store, { nowSeconds: START });
+    const line = (_: unknown, at: number) => ({ line: at, key: `key ${at}`, name: "x", role: "basic" });
+    const lines = Array.from({ length: 120 }, line);
+    await importLegacyKeys(registry, [lines], { caller: { kind: "admin", id: "t" } }, false);
+    const members = async () => command("ZRANGE", client.keys.byFamily, 0, -1);
+    const whole = await members();
+    expect(whole).toHaveLength(lines.length);
+    // As many keys are missing as members have no key any more, and one.
+    await command("ZREMRANGEBYRANK", client.keys.byFamily, 0, 59);
+    for (let at = 0; at < 61; at++) await command("ZADD", client.keys.byFamily, 0, `gone:${1e15 + at}`);
+    for (let turn = 0; turn < 10; turn++) await store.sweep(0, 500);
+    expect(await members()).toEqual(whole);
   });
 
   test("a repeated change writes nothing", async () => {

@@ -208,7 +208,7 @@ describe.each(DIRECTIONS)("from %s to %s", (source, target) => {
 
   test("a damaged counter of the target is replaced", async () => {
     const [from, to] = [await newSide(source), await newSide(target)];
-    const row = { counterId: MONTHLY, windowMs: HOUR * HOUR_MS, used: 9 };
+    const row = { counterId: MONTHLY, windowMs: HOUR * HOUR_MS, used: 9, limit: 10 };
     await from.copy((store) => store.rows.quotas.put([{ row, replaced: undefined }]));
     const damaged = { ...row, windowMs: 2 ** 43, used: 1 };
     await to.copy((store) => store.rows.quotas.put([{ row: damaged, replaced: undefined }]));
@@ -216,12 +216,25 @@ describe.each(DIRECTIONS)("from %s to %s", (source, target) => {
     expect(await quotasOf(to)).toEqual([row]);
   });
 
+  test("a copied counter is near its limit as before, and keeps a limit of its own", async () => {
+    const [from, to] = [await newSide(source), await newSide(target)];
+    const put = (side: CopySide, row: QuotaRow) =>
+      side.copy((store) => store.rows.quotas.put([{ row, replaced: undefined }]));
+    const row = { counterId: MONTHLY, windowMs: HOUR * HOUR_MS, used: 9, limit: 10 };
+    await put(from, row);
+    await put(to, { ...row, used: 1, limit: 0 });
+    await copyBetween(from, to);
+    expect(await quotasOf(to)).toEqual([row]);
+    await put(to, { ...row, used: 8, limit: 20 });
+    expect(await quotasOf(to)).toEqual([row]);
+  });
+
   test("a later window wins, and an earlier one changes nothing", async () => {
     const [from, to] = [await newSide(source), await newSide(target)];
     const put = (side: CopySide, row: QuotaRow) =>
       side.copy((store) => store.rows.quotas.put([{ row, replaced: undefined }]));
-    const row = { counterId: MONTHLY, windowMs: (HOUR - 24) * HOUR_MS, used: 900 };
-    const later = { ...row, windowMs: HOUR * HOUR_MS, used: 2 };
+    const row = { counterId: MONTHLY, windowMs: (HOUR - 24) * HOUR_MS, used: 900, limit: 1000 };
+    const later = { ...row, windowMs: HOUR * HOUR_MS, used: 2, limit: 100 };
     await put(from, row);
     await put(to, later);
     await copyBetween(from, to);

@@ -55,8 +55,8 @@ function read(store: AuditStore, query: Query): Promise<FoundEvents> {
   const filter = {
     ...fields,
     ...(keyId !== undefined && { keyId }),
-    ...(from !== undefined && { fromMs: from * 1000 }),
-    ...(to !== undefined && { toMs: to * 1000 }),
+    ...(from !== undefined && { fromMs: from }),
+    ...(to !== undefined && { toMs: to }),
   };
   return readEvents(store, filter, {
     limit,

@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { OLDEST } from "../../core/audit/audit-query.ts";
 import { pageLimit } from "../http/query-values.ts";
-import { moment } from "../keys/usage-schemas.ts";
+import { momentMs } from "../keys/usage-schemas.ts";
 
 const name = z.string().min(1).max(300);
 const cursor = z.string().max(64);
@@ -12,10 +12,10 @@ export const auditQuery = z
       description: `Returns the events after this cursor, or from the first one on with \`${OLDEST}\`. Without \`after\` and \`before\`: the newest events.`,
     }),
     before: cursor.optional().meta({ description: "Returns the newest events before this cursor." }),
-    from: moment
+    from: momentMs
       .optional()
       .meta({ description: "Only events from this date or time on (RFC 3339). A date begins in UTC." }),
-    to: moment.optional().meta({ description: "Only events before this date or time." }),
+    to: momentMs.optional().meta({ description: "Only events before this date or time." }),
     event: name.optional(),
     outcome: z.enum(["done", "refused"]).optional(),
     actor: name.optional().meta({ description: "`admin:…`, `key:…` or `anonymous`." }),

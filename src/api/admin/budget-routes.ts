@@ -91,7 +91,7 @@ function nearLimitsRoute(ports: ApiPorts, survey: BudgetSurveys["nearLimits"]): 
       const { above = DEFAULT_PERCENT, mode = "enforce", limit = DEFAULT_COUNTERS } = query;
       const surveyed = await survey.read();
       const { counters, byPercent, countersRead } = surveyed.result;
-      const found = counters.filter((counter) => counter.percent >= above && counter.mode === mode);
+      const found = counters[mode].filter(({ percent }) => percent >= above);
       return reply.send({
         above,
         quotas: found.slice(0, limit).map(nearLimitBody),

@@ -1,15 +1,15 @@
 import { z } from "zod";
 import type { KeyFilter } from "../../core/keys/key-filter.ts";
 import { pageLimit } from "../http/query-values.ts";
-import { ownerName, planName, roleName } from "../keys/schemas.ts";
+import { isOwnerName, planName, roleName } from "../keys/schemas.ts";
 import { keyStatus } from "./key-schemas.ts";
 
-/** A time (RFC 3339) as a NumericDate. */
-const instant = z.iso.datetime({ offset: true }).transform((text) => Math.floor(Date.parse(text) / 1000));
+/** A time (RFC 3339) as a NumericDate. Rounding up keeps the dates, in whole seconds, that are before it. */
+const instant = z.iso.datetime({ offset: true }).transform((text) => Math.ceil(Date.parse(text) / 1000));
 
 const filterMembers = {
   role: roleName.optional(),
-  owner: ownerName.optional(),
+  owner: z.string().refine(isOwnerName, "is not the name of an owner").optional(),
   family: z.string().max(128).optional(),
   status: keyStatus.optional(),
   plan: planName.optional().meta({ description: "The plan that the key was given." }),

@@ -4,16 +4,19 @@ import { timestamp } from "./schemas.ts";
 
 const DATE = /^\d{4}-\d{2}-\d{2}$/;
 
-/** A date is its first instant in UTC. */
-export const moment = z
+/** Milliseconds since 1970. A date is its first instant in UTC. */
+export const momentMs = z
   .string()
   .max(40)
   .transform((text, context) => {
     const form = DATE.test(text) ? z.iso.date() : z.iso.datetime({ offset: true });
-    if (form.safeParse(text).success) return Math.floor(Date.parse(text) / 1000);
+    if (form.safeParse(text).success) return Date.parse(text);
     context.addIssue("must be a date such as 2027-01-15, or a time such as 2027-01-15T12:00:00Z");
     return z.NEVER;
   });
+
+/** A NumericDate. */
+const moment = momentMs.transform((ms) => Math.floor(ms / 1000));
 
 /** The parameters of every report. */
 export const usageRange = {

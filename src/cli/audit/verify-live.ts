@@ -7,15 +7,21 @@ import { withClient } from "../with-client.ts";
 
 const REPEAT_EVERY_MS = 500;
 
+const OTHER_RUN =
+  "the result of the run is not known: another instance or worker has responded, or another run has started; set LATCHKEY_URL to the URL of one instance, and try again";
+
 /** `latchkey audit verify --live`: a live instance verifies the log that it writes. Resolves with the exit code. */
 export async function verifyLive(io: Io, { json }: { readonly json?: true }): Promise<number> {
   let isIntact = false;
   const exitCode = await withClient(io, async ({ auditVerification }) => {
-    let verification = await auditVerification.start();
-    while (verification.state === "running") {
+    const run = await auditVerification.start();
+    let verification = run;
+    while (verification.state === "running" && verification.started_at === run.started_at) {
       await pause(REPEAT_EVERY_MS);
       verification = await auditVerification.show();
     }
+    // A result of another instance, or of another worker, says nothing about this run.
+    if (verification.started_at !== run.started_at) return io.printError(OTHER_RUN);
     isIntact = verification.state === "intact";
     if (json) io.print(JSON.stringify(verification));
     else if (isIntact) io.print(describeIntact(verification));

@@ -79,6 +79,8 @@ export interface QuotaRow {
   readonly windowMs: number;
   /** Whole units, with those of open leases: their holders may spend them. */
   readonly used: number;
+  /** The limit of the last step, which only informs operators. 0: not known. It is neither compared nor counted. */
+  readonly limit: number;
 }
 
 /** The usage of a family on one day. */

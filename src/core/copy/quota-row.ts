@@ -7,8 +7,8 @@ const MAX_LIFE_SECONDS = 33 * 86_400;
 
 /** Undefined if the counter has counted nothing. */
 export function quotaRow(counterId: string, counter: QuotaCounter): QuotaRow | undefined {
-  const { windowMs } = counter;
-  return windowMs < 0 ? undefined : { counterId, windowMs, used: takenUnits(counter) };
+  const { windowMs, limit } = counter;
+  return windowMs < 0 ? undefined : { counterId, windowMs, used: takenUnits(counter), limit };
 }
 
 /** A later window counts; in the same window, the larger number. So no copy lowers a counter, and none counts twice. */

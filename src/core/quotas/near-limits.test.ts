@@ -44,12 +44,13 @@ test("lists the counters of present windows by their share, with what is leased"
       }),
     ],
   );
-  expect(counters.map(({ subject, percent, mode }) => [subject, percent, mode])).toEqual([
-    ["fam_c", 300, "shadow"],
+  const shown = [...counters.enforce, ...counters.shadow];
+  expect(shown.map(({ subject, percent, mode }) => [subject, percent, mode])).toEqual([
     ["a:b\n{c}", 100, "enforce"],
     ["fam_a", 81, "enforce"],
+    ["fam_c", 300, "shadow"],
   ]);
-  expect(counters[1]?.resetsAtMs).toBe(Date.UTC(2026, 11, 1));
+  expect(counters.enforce[0]?.resetsAtMs).toBe(Date.UTC(2026, 11, 1));
   expect(byPercent.enforce.slice(30).reduce((sum, count) => sum + count, 0)).toBe(2);
   expect(byPercent.shadow.at(-1)).toBe(1);
   expect(countersRead).toBe(4);
@@ -64,7 +65,7 @@ test("leaves out ended windows, unknown quotas, other kinds of subject, and coun
     use("quota/key:daily:b", { used: 0, windowMs: -1 }),
     use("something else", { used: 100 }),
   ]);
-  expect(counters).toEqual([]);
+  expect(counters).toEqual({ enforce: [], shadow: [] });
 });
 
 test("of many counters it keeps those with the largest share, and counts all", async () => {
@@ -74,15 +75,23 @@ test("of many counters it keeps those with the largest share, and counts all", a
     ),
   );
   const { counters, byPercent } = await near(...portions);
-  expect(counters).toHaveLength(1000);
-  expect(counters[0]?.percent).toBe(149);
-  expect(counters.at(-1)?.percent).toBe(130);
+  expect(counters.enforce).toHaveLength(1000);
+  expect(counters.enforce[0]?.percent).toBe(149);
+  expect(counters.enforce.at(-1)?.percent).toBe(130);
   expect(byPercent.enforce.reduce((sum, count) => sum + count, 0)).toBe(5000);
 });
 
 test("a counter that a scan finds twice is listed once", async () => {
   const counter = use("quota/key:daily:a", { used: 90 });
   const { counters, byPercent } = await near([counter], [counter]);
-  expect(counters).toHaveLength(1);
+  expect(counters.enforce).toHaveLength(1);
   expect(byPercent.enforce.reduce((sum, count) => sum + count, 0)).toBe(1);
+});
+
+test("counters in shadow mode that are far beyond their limit hide no enforced one", async () => {
+  const exceeded = Array.from({ length: 3000 }, (_, at) =>
+    use(`quota/shadow/key:daily:${at}`, { used: 900 }),
+  );
+  const { counters } = await near([use("quota/key:daily:a", { used: 95 })], exceeded);
+  expect(counters.enforce.map(({ subject }) => subject)).toEqual(["a"]);
 });

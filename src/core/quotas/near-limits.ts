@@ -21,8 +21,8 @@ export interface NearLimit extends QuotaCount {
 }
 
 export interface NearLimits {
-  /** At most {@link MAX_NEAR}, those with the largest share first. */
-  readonly counters: readonly NearLimit[];
+  /** At most {@link MAX_NEAR} of each mode, those with the largest share first. */
+  readonly counters: Readonly<Record<Mode, readonly NearLimit[]>>;
   /** The numbers of counters, by percent from {@link MIN_PERCENT} on; the last place has all from 100 on. */
   readonly byPercent: Readonly<Record<Mode, readonly number[]>>;
   readonly countersRead: number;
@@ -38,15 +38,20 @@ export function nearLimitsRun(
   storeNowMs: () => number,
 ): SurveyRun<NearLimits> {
   const calendars = createCalendars();
-  const found = createLargest();
+  // Each mode is listed by itself, and a quota in shadow mode may be exceeded by all.
+  const found = { enforce: createLargest(), shadow: createLargest() };
   let countersRead = 0;
   const take = (use: CounterUse): void => {
     countersRead++;
     const near = nearLimit(use, policy(), (count) => calendars(count)(storeNowMs()));
-    if (near !== undefined) found.add(use.counterId, near);
+    if (near !== undefined) found[near.mode].add(use.counterId, near);
   };
   return {
-    soFar: () => ({ ...found.result(), countersRead }),
+    soFar: () => ({
+      counters: { enforce: found.enforce.counters(), shadow: found.shadow.counters() },
+      byPercent: { enforce: found.enforce.byPercent, shadow: found.shadow.byPercent },
+      countersRead,
+    }),
     async read(pace) {
       for await (const uses of quotas.uses()) {
         for (const use of uses) take(use);
@@ -83,23 +88,19 @@ function isSubject(text: string | undefined, per: QuotaSubject): boolean {
 /** Keeps the counters with the largest share, in bounded memory. */
 function createLargest() {
   let kept = new Map<string, NearLimit>();
-  const places = () => new Array<number>(101 - MIN_PERCENT).fill(0);
-  const byPercent = { enforce: places(), shadow: places() };
-  const sorted = () => [...kept].sort(([, one], [, other]) => other.percent - one.percent);
+  const byPercent = new Array<number>(101 - MIN_PERCENT).fill(0);
+  const largest = () =>
+    [...kept].sort(([, one], [, other]) => other.percent - one.percent).slice(0, MAX_NEAR);
   return {
+    byPercent,
     add(counterId: string, near: NearLimit): void {
       // A scan may find a counter twice.
       if (kept.has(counterId)) return;
       const place = Math.min(near.percent, 100) - MIN_PERCENT;
-      byPercent[near.mode][place] = (byPercent[near.mode][place] ?? 0) + 1;
+      byPercent[place] = (byPercent[place] ?? 0) + 1;
       kept.set(counterId, near);
-      if (kept.size >= 2 * MAX_NEAR) kept = new Map(sorted().slice(0, MAX_NEAR));
+      if (kept.size >= 2 * MAX_NEAR) kept = new Map(largest());
     },
-    result: () => ({
-      counters: sorted()
-        .slice(0, MAX_NEAR)
-        .map(([, near]) => near),
-      byPercent,
-    }),
+    counters: () => largest().map(([, near]) => near),
   };
 }

@@ -60,10 +60,21 @@ export function takenUnits(counter: QuotaCounter): number {
 
 const REMEMBER_NONE: RememberCharge = () => true;
 
-/** Takes over what another store has counted in a window. `redis/scripts/copy-quota.lua` does the same. Never lowers a counter. */
-export function raiseCounter(counter: QuotaCounter, windowMs: number, used: number): void {
-  if (windowMs > counter.windowMs) startWindow(counter, windowMs);
-  if (windowMs === counter.windowMs) counter.used = Math.max(counter.used, used - leasedUnits(counter));
+/**
+ * Takes over what another store has counted in a window, and its limit if this one has none for the window.
+ * `redis/scripts/copy-quota.lua` does the same. Never lowers a counter.
+ */
+export function raiseCounter(
+  counter: QuotaCounter,
+  { windowMs, used, limit }: Pick<QuotaCounter, "windowMs" | "used" | "limit">,
+): void {
+  if (windowMs < counter.windowMs) return;
+  if (windowMs > counter.windowMs) {
+    startWindow(counter, windowMs);
+    counter.limit = 0;
+  }
+  counter.used = Math.max(counter.used, used - leasedUnits(counter));
+  if (counter.limit === 0) counter.limit = limit;
 }
 
 function startWindow(counter: QuotaCounter, windowMs: number): void {

@@ -56,11 +56,17 @@ export function createChargeLedger({ counters, maxWaiting = MAX_WAITING }: Charg
     async post() {
       await Promise.all(inFlight);
       const all = [...unanswered];
+      let failed = 0;
       for (let start = 0; start < all.length; start += POSTED_AT_ONCE) {
-        const sent = await Promise.allSettled(all.slice(start, start + POSTED_AT_ONCE).map(send));
-        const failed = sent.filter(({ status }) => status === "rejected").length;
-        if (failed > 0) throw new Error(`the store did not answer ${failed} charges`);
+        const portion = all.slice(start, start + POSTED_AT_ONCE);
+        const sent = await Promise.allSettled(portion.map(send));
+        const again = portion.filter((_, index) => sent[index]?.status === "rejected");
+        // To the end, because the counters of others may respond.
+        for (const one of again) if (unanswered.delete(one)) unanswered.add(one);
+        failed += again.length;
+        if (again.length === portion.length) break;
       }
+      if (failed > 0) throw new Error(`the store did not answer ${failed} charges`);
     },
     waiting: () => inFlight.size + unanswered.size,
   };

@@ -33,13 +33,13 @@ export interface DescriptorCharge {
 export function chargeOf(
   domain: DescriptorLevel,
   request: RateLimitRequest,
-  { entries, hits }: ReceivedDescriptor,
+  { entries, hits, isRefund }: ReceivedDescriptor,
   calendars: Calendars,
 ): DescriptorCharge | keyof typeof NOTHING_TO_CHARGE {
   const found = limitOfDescriptor(domain, entries);
   if (found === undefined) return "unmatched";
   if (found.kind === "unlimited") return "unlimited";
-  const cost = hits ?? (request.hits === 0 ? 1 : request.hits);
+  const cost = isRefund ? 0 : (hits ?? (request.hits === 0 ? 1 : request.hits));
   return { found, cost, demand: descriptorDemand(request.domain, entries, found, calendars) };
 }
 

@@ -119,7 +119,7 @@ export function forgetKept(queue: PostingQueue<unknown>, beforeMs: number): void
     queue.kept = orNone(queue.kept.filter(({ countedMs }) => countedMs >= beforeMs));
 }
 
-/** With room for no more than its entries: a spread reserves seventeen places. */
+/** With capacity for no more than its entries: a spread reserves seventeen places. */
 function plus<Entry>(list: readonly Entry[], added: Entry): readonly Entry[] {
   return list.length === 0 ? [added] : [...list, added];
 }

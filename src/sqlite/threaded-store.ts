@@ -1,9 +1,11 @@
 import { Worker } from "node:worker_threads";
 import type { AuditStore } from "../core/audit/ports.ts";
 import type { KeyStore } from "../core/keys/ports.ts";
+import type { SentPosting } from "../core/postings/posting.ts";
 import type { CounterUse, QuotaCounter } from "../core/quotas/quota-counter.ts";
 import type { QuotaReply } from "../core/quotas/quota-step.ts";
 import type { UsageStore } from "../core/usage/ports.ts";
+import type { UsageAmount } from "../core/usage/usage-amount.ts";
 import type { CounterStep } from "./quota-store.ts";
 import type { StoreCall, StoreResponse, ThreadOptions, ThreadStores } from "./store-call.ts";
 import { allEntries } from "./view-reader.ts";
@@ -49,10 +51,7 @@ export async function openThreadedStore(options: ThreadOptions, nowMs: () => num
     },
     audit: callsOf(call, "audit", ["claim", "done", "read", "sweep"]),
     quotas: quotasOf(call),
-    usage: {
-      ...callsOf(call, "usage", ["post", "hours", "days", "subjects", "ownerOf", "bytes", "sweep"]),
-      suspectLoss: () => undefined,
-    },
+    usage: usageOf(call),
     wasOpenRecently: async (nowMs) => (await call("database", "wasOpenRecently", [nowMs])) === true,
     async checkPlace() {
       await call("database", "checkPlace", []);
@@ -104,6 +103,25 @@ function quotasOf(call: CallThread): EmbeddedQuotas {
     read: async (counterIds) => table.read(counterIds),
     page: async (after, limit) => table.page(after, limit),
     reset: async (counterIds) => table.reset(counterIds),
+  };
+}
+
+function usageOf(call: CallThread): UsageStore {
+  const names = ["post", "hours", "days", "subjects", "ownerOf", "bytes", "sweep"] as const;
+  const calls = callsOf(call, "usage", names);
+  return {
+    ...calls,
+    post: (postings) => calls.post(postings.map(portablePosting)),
+    suspectLoss: () => undefined,
+  };
+}
+
+/** A message to a thread copies a Map, but no object of a class, such as a `ShortMap`. */
+function portablePosting(posting: SentPosting<UsageAmount>): SentPosting<UsageAmount> {
+  const { amount } = posting;
+  return {
+    ...posting,
+    amount: { ...amount, units: new Map(amount.units), routes: new Map(amount.routes) },
   };
 }
 

@@ -107,6 +107,24 @@ describe.each([
   ["Redis", onRedis],
   ["the embedded store", embedded],
 ])("usage in %s", (_, open) => {
+  test("a sum above the largest safe integer stays there, and fails no other posting", async () => {
+    const store = open()("one");
+    const most = Number.MAX_SAFE_INTEGER;
+    const large = () => amountOf(1, { cost: most, units: new Map([["tokens", most]]) });
+    for (let number = 1; number <= 6; number += 2)
+      expect(
+        await store.post([postingOf("large", number, large()), postingOf("other", number + 1, amountOf(1))]),
+      ).toEqual(["counted", "counted"]);
+    const { hour, day } = now();
+    const sums = [
+      ...(await store.hours("large", { from: hour, to: hour + 1 })),
+      ...(await store.days("large", { from: day, to: day + 1 })),
+    ];
+    for (const { cost, units } of sums) expect([cost, units.get("tokens")]).toEqual([most, most]);
+    expect(sums.length).toBe(2);
+    expect(await allowedOf(store, "other")).toBe(3);
+  });
+
   test("sums the postings of an hour and of a day, with units and routes", async () => {
     const store = open()("one");
     const { hour, day } = now();

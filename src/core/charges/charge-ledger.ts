@@ -56,17 +56,21 @@ export function createChargeLedger({ counters, maxWaiting = MAX_WAITING }: Charg
     async post() {
       await Promise.all(inFlight);
       const all = [...unanswered];
-      let failed = 0;
+      const failed = new Set<string>();
       for (let start = 0; start < all.length; start += POSTED_AT_ONCE) {
-        const portion = all.slice(start, start + POSTED_AT_ONCE);
+        const next = all.slice(start, start + POSTED_AT_ONCE);
+        const portion = next.filter(({ demand }) => !failed.has(demand.counterId));
         const sent = await Promise.allSettled(portion.map(send));
         const again = portion.filter((_, index) => sent[index]?.status === "rejected");
-        // To the end, because the counters of others may respond.
-        for (const one of again) if (unanswered.delete(one)) unanswered.add(one);
-        failed += again.length;
-        if (again.length === portion.length) break;
+        for (const { demand } of again) failed.add(demand.counterId);
+        if (again.length > 0 && again.length === portion.length) break;
       }
-      if (failed > 0) throw new Error(`the store did not answer ${failed} charges`);
+      if (failed.size === 0) return;
+      // Behind the others, whose counters may respond. Those of a counter stay in their order: the first one of a decision counts.
+      const behind = [...unanswered].filter(({ demand }) => failed.has(demand.counterId));
+      for (const one of behind) unanswered.delete(one);
+      for (const one of behind) unanswered.add(one);
+      throw new Error(`the store did not answer for ${failed.size} counters`);
     },
     waiting: () => inFlight.size + unanswered.size,
   };

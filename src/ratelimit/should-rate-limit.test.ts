@@ -272,6 +272,23 @@ test.each([
     expect(await codes(["path=x"])).toBe(`${expected} ${expected}`);
 });
 
+test("a denied request takes at most its hits, also if the limit is full again before it has taken them", async () => {
+  for (const key of ["big", "weekly"]) {
+    let calls = 0;
+    let taken = 0;
+    const limits: DescriptorLimits = {
+      peek: () => expect.unreachable(),
+      take(_buckets, cost) {
+        if (calls++ === 0) return { ok: false, reason: "quota_exceeded", retryAfterSeconds: 1, rates: [] };
+        taken += cost;
+        return { ok: true, rates: [] };
+      },
+    };
+    expect(await open({ limits }).codes([`${key}=x+42`])).toBe("OVER_LIMIT OVER_LIMIT");
+    expect(taken).toBe(42);
+  }
+});
+
 test("hits to return take nothing, and nothing is returned", async () => {
   const { codes, raw } = open();
   const refund = (key: string) =>

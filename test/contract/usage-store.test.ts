@@ -390,6 +390,19 @@ test("the embedded store deletes hours and days after their retention", async ()
   expect(await store.days("f1", { from: day, to: day + 1 })).toEqual([]);
 });
 
+test("one sweep of the embedded store deletes everything of a day, before its bytes count no more", async () => {
+  const clock = { ms: Date.now() };
+  const store = embedded(() => clock.ms)("one");
+  const families = Array.from({ length: 1100 }, (_, at) => `f${String(at).padStart(4, "0")}`);
+  await store.post(families.map((family, at) => postingOf(family, at + 1, amountOf(1))));
+  clock.ms += 402 * DAY_SECONDS * 1000;
+  await store.sweep(clock.ms);
+  expect(await subjectsOf(store, 100)).toEqual([]);
+  const { day } = now();
+  for (const family of families) expect(await store.days(family, { from: day, to: day + 1 })).toEqual([]);
+  expect(await store.bytes()).toBe(0);
+});
+
 test("the estimated bytes are within a third of what Redis uses", async () => {
   const store = onRedis()("one");
   const { hour, day } = now();

@@ -59,6 +59,13 @@ test("the number of the request is not that of a descriptor", async () => {
   expect(received).toMatchObject([{ amount: undefined }]);
 });
 
+test("an amount to return is no amount", async () => {
+  const { ask, received } = open();
+  const refund = { entries: entries({ charge: "t", unit: "a" }), hits_addend: { value: "50" } };
+  expect((await ask([{ ...refund, is_negative_hits: true }])).overall_code).toBe(OK);
+  expect(received).toMatchObject([{ amount: undefined }]);
+});
+
 test("a fault while charging is a response, as for other domains", async () => {
   const { ask, faults } = open(() => {
     throw new Error("a bug");

@@ -16,13 +16,13 @@ export function chargeDescriptors(receive: ReceiveCharge, { descriptors }: RateL
   );
 }
 
-function receivedCharge({ entries, hits }: ReceivedDescriptor): ReceivedCharge {
+function receivedCharge({ entries, hits, isRefund }: ReceivedDescriptor): ReceivedCharge {
   const textOf = (name: string) => entries.find(({ key }) => key === name)?.value;
   return {
     ticket: textOf("charge"),
     unit: textOf("unit"),
     decisionId: textOf("decision_id"),
-    amount: hits,
+    amount: isRefund ? undefined : hits,
     isFallback: textOf("fallback") !== undefined,
   };
 }

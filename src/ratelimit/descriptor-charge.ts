@@ -33,13 +33,13 @@ export interface DescriptorCharge {
 export function chargeOf(
   domain: DescriptorLevel,
   request: RateLimitRequest,
-  { entries, hits }: ReceivedDescriptor,
+  { entries, hits, isRefund }: ReceivedDescriptor,
   calendars: Calendars,
 ): DescriptorCharge | keyof typeof NOTHING_TO_CHARGE {
   const found = limitOfDescriptor(domain, entries);
   if (found === undefined) return "unmatched";
   if (found.kind === "unlimited") return "unlimited";
-  const cost = hits ?? (request.hits === 0 ? 1 : request.hits);
+  const cost = isRefund ? 0 : (hits ?? (request.hits === 0 ? 1 : request.hits));
   return { found, cost, demand: descriptorDemand(request.domain, entries, found, calendars) };
 }
 
@@ -71,7 +71,7 @@ const TAKES_OF_EACH_PART = 3;
 
 /**
  * Takes all whole tokens in powers of two, the largest first: the hits of a denied request were made, so they count like those of an
- * admitted one.
+ * admitted one. Never takes more than these hits, because a new window may have begun.
  */
 async function drain(
   limits: DescriptorLimits,
@@ -81,12 +81,13 @@ async function drain(
   const { demand, cost } = charge;
   const most = Math.min(cost, capacityOf(charge));
   const drained = decided(charge, true, { remaining: 0, resetSeconds: secondsToGain(charge, most, nowMs()) });
+  let left = most;
   for (let part = 2 ** Math.floor(Math.log2(most)); part >= 1; part /= 2) {
-    for (let takes = 0; takes < TAKES_OF_EACH_PART; takes++) {
+    for (let takes = 0; takes < TAKES_OF_EACH_PART && part <= left; takes++) {
       const outcome = await limits.take(demand.buckets, part, nowMs(), demand.quotas);
-      if (outcome.ok) continue;
-      if (!isLimited(outcome)) return drained;
-      break;
+      if (!outcome.ok && !isLimited(outcome)) return drained;
+      if (!outcome.ok) break;
+      left -= part;
     }
   }
   return drained;

@@ -13,6 +13,8 @@ export interface ReceivedDescriptor {
   readonly entries: DescriptorEntry[];
   /** Undefined: that of the request. */
   hits: number | undefined;
+  /** Whether Envoy asks to return the hits. Nothing ever is. */
+  isRefund: boolean;
 }
 
 export interface RateLimitRequest {
@@ -39,6 +41,7 @@ const F2 = 0x12;
 const F3 = 0x1a;
 const F1_NUMBER = 0x08;
 const F3_NUMBER = 0x18;
+const F4_NUMBER = 0x20;
 
 function readRequestField(
   reader: ProtobufReader,
@@ -50,7 +53,7 @@ function readRequestField(
   else if (tag === F3_NUMBER) request.hits = readUnsigned(reader, end);
   else if (tag === F2) {
     if (request.descriptors.length === MAX_DESCRIPTORS) throw new RangeError("too many descriptors");
-    const descriptor: ReceivedDescriptor = { entries: [], hits: undefined };
+    const descriptor: ReceivedDescriptor = { entries: [], hits: undefined, isRefund: false };
     request.descriptors.push(descriptor);
     readInner(reader, end, descriptor, readDescriptorField);
   } else return false;
@@ -67,6 +70,10 @@ function readDescriptorField(
     if (descriptor.entries.length === MAX_ENTRIES) throw new RangeError("too many entries");
     const { key, value } = readEntry(reader, end);
     descriptor.entries.push({ key, value });
+    return true;
+  }
+  if (tag === F4_NUMBER) {
+    descriptor.isRefund = readUnsigned(reader, end) !== 0;
     return true;
   }
   if (tag !== F3) return false;

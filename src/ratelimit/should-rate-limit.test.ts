@@ -272,6 +272,45 @@ test.each([
     expect(await codes(["path=x"])).toBe(`${expected} ${expected}`);
 });
 
+test("a denied request takes at most its hits, also if the limit is full again before it has taken them", async () => {
+  for (const key of ["big", "weekly"]) {
+    let calls = 0;
+    let taken = 0;
+    const limits: DescriptorLimits = {
+      peek: () => expect.unreachable(),
+      take(_buckets, cost) {
+        if (calls++ === 0) return { ok: false, reason: "quota_exceeded", retryAfterSeconds: 1, rates: [] };
+        taken += cost;
+        return { ok: true, rates: [] };
+      },
+    };
+    expect(await open({ limits }).codes([`${key}=x+42`])).toBe("OVER_LIMIT OVER_LIMIT");
+    expect(taken).toBe(42);
+  }
+});
+
+test("hits to return take nothing, and nothing is returned", async () => {
+  const { codes, raw } = open();
+  const refund = (key: string) =>
+    raw(
+      RATE_LIMIT_METHOD.requestSerialize({
+        domain: "edge",
+        hits_addend: 40,
+        descriptors: [1, 2].map((at) => ({
+          entries: [{ key, value: "x" }],
+          ...(at === 1 && { hits_addend: { value: "40" } }),
+          is_negative_hits: true,
+        })),
+      }),
+    );
+  for (const key of ["big", "weekly"]) {
+    expect((await refund(key)).overall_code).toBe(OK);
+    expect(await codes([`${key}=x+99`])).toBe("OK OK");
+    await refund(key);
+    expect(await codes([`${key}=x+2`])).toBe("OVER_LIMIT OVER_LIMIT");
+  }
+});
+
 test("shadow mode allows and counts, unlimited and unknown descriptors are allowed", async () => {
   const { codes, results } = open();
   for (let calls = 0; calls < 3; calls++) expect(await codes(["trial=x"])).toBe("OK OK");

@@ -1,4 +1,5 @@
 import type { DatabaseSync } from "node:sqlite";
+import { setImmediate as nextTurn } from "node:timers/promises";
 import type { KeyRecord } from "../core/keys/key-record.ts";
 import type {
   KeyListing,
@@ -30,8 +31,8 @@ export interface KeyStoreOptions {
 
 /**
  * The registry in SQLite. Its calls are synchronous internally, so an instance runs them in a separate thread
- * (threaded-store.ts). There they wait for each other, so each call touches a bounded number of rows. The exception is the
- * count, which walks an index.
+ * (threaded-store.ts). There they wait for each other, so each call touches a bounded number of rows, and a sweep lets
+ * others run in between. The exception is the count, which walks an index.
  */
 export function createKeyStore({ sqlite }: Database, options: KeyStoreOptions): KeyStore {
   const viewReader = createViewReader(sqlite);
@@ -65,8 +66,11 @@ export function createKeyStore({ sqlite }: Database, options: KeyStoreOptions): 
       const before = Math.min(beforeSeconds, openAt);
       const swept = inTransaction(sqlite, () => {
         sweep.noteOpen(openAt);
-        return sweep.forget(before, before - options.recordRetentionSeconds, limit);
+        sweep.noteForgotten(before);
+        return sweep.forgetKeys(before - options.recordRetentionSeconds, limit);
       });
+      // Each charge adds an entry, so their number has no bound.
+      while (inTransaction(sqlite, () => sweep.forgetEntries(before, limit))) await nextTurn();
       release(limit);
       return swept;
     },

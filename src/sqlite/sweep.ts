@@ -39,11 +39,14 @@ export function createSweep(sqlite: DatabaseSync) {
   return {
     /** Records that the store is open. This write also detects a disk that no longer takes writes. */
     noteOpen: (nowSeconds: number) => void note.run(String(nowSeconds)),
-    /** Returns the number of deleted keys. */
-    forget(before: number, endedBefore: number, limit: number): number {
-      noteForgotten.run(String(before));
-      for (const table of tables) table.run(before, limit);
-      return Number(keys.run(endedBefore, limit).changes);
+    /** Records up to which time entries may be missing. */
+    noteForgotten: (before: number) => void noteForgotten.run(String(before)),
+    /** Deletes entries that ran out. Returns whether a table may have more of them. */
+    forgetEntries(before: number, limit: number): boolean {
+      const deleted = tables.map((table) => Number(table.run(before, limit).changes));
+      return Math.max(...deleted) >= limit;
     },
+    /** Deletes records of keys that ended before this time. Returns their number. */
+    forgetKeys: (endedBefore: number, limit: number) => Number(keys.run(endedBefore, limit).changes),
   };
 }

@@ -1,10 +1,11 @@
 import { Worker } from "node:worker_threads";
 import type { AuditStore } from "../core/audit/ports.ts";
 import type { KeyStore } from "../core/keys/ports.ts";
+import type { SentPosting } from "../core/postings/posting.ts";
 import type { CounterUse, QuotaCounter } from "../core/quotas/quota-counter.ts";
 import type { QuotaReply } from "../core/quotas/quota-step.ts";
 import type { UsageStore } from "../core/usage/ports.ts";
-import { withMaps } from "../core/usage/usage-amount.ts";
+import type { UsageAmount } from "../core/usage/usage-amount.ts";
 import type { CounterStep } from "./quota-store.ts";
 import type { StoreCall, StoreResponse, ThreadOptions, ThreadStores } from "./store-call.ts";
 import { allEntries } from "./view-reader.ts";
@@ -94,15 +95,6 @@ function callsOf<Store extends keyof ThreadStores, Name extends keyof ThreadStor
   return Object.fromEntries(calls) as Pick<ThreadStores[Store], Name>;
 }
 
-function usageOf(call: CallThread): UsageStore {
-  const usage = callsOf(call, "usage", ["post", "hours", "days", "subjects", "ownerOf", "bytes", "sweep"]);
-  return {
-    ...usage,
-    post: (postings) => usage.post(postings.map((sent) => ({ ...sent, amount: withMaps(sent.amount) }))),
-    suspectLoss: () => undefined,
-  };
-}
-
 function quotasOf(call: CallThread): EmbeddedQuotas {
   // The thread answers with the results of its table, whose methods are not asynchronous.
   const table = callsOf(call, "quotas", ["steps", "read", "page", "reset"]);
@@ -111,6 +103,25 @@ function quotasOf(call: CallThread): EmbeddedQuotas {
     read: async (counterIds) => table.read(counterIds),
     page: async (after, limit) => table.page(after, limit),
     reset: async (counterIds) => table.reset(counterIds),
+  };
+}
+
+function usageOf(call: CallThread): UsageStore {
+  const names = ["post", "hours", "days", "subjects", "ownerOf", "bytes", "sweep"] as const;
+  const calls = callsOf(call, "usage", names);
+  return {
+    ...calls,
+    post: (postings) => calls.post(postings.map(portablePosting)),
+    suspectLoss: () => undefined,
+  };
+}
+
+/** A message to a thread copies a Map, but no object of a class, such as a `ShortMap`. */
+function portablePosting(posting: SentPosting<UsageAmount>): SentPosting<UsageAmount> {
+  const { amount } = posting;
+  return {
+    ...posting,
+    amount: { ...amount, units: new Map(amount.units), routes: new Map(amount.routes) },
   };
 }
 

@@ -1,4 +1,5 @@
 import type { DatabaseSync } from "node:sqlite";
+import { setImmediate as nextTurn } from "node:timers/promises";
 import type { PostingOutcome, SentPosting } from "../core/postings/posting.ts";
 import { judgePosting } from "../core/postings/posting.ts";
 import type { UsagePage, UsageStore } from "../core/usage/ports.ts";
@@ -22,7 +23,7 @@ export interface UsageStoreOptions {
 
 type UsagePosting = SentPosting<UsageAmount>;
 
-/** Rows of each table that one call deletes. */
+/** Rows of each table that are deleted at once: other calls wait meanwhile. */
 const SWEEP_LIMIT = 500;
 
 /** Usage in SQLite: a row for each family and hour, and one for each family and day. */
@@ -112,14 +113,20 @@ function createUsageSweep(sqlite: DatabaseSync, { retention }: UsageStoreOptions
   return async (beforeMs) => {
     const dayBefore = (keptSeconds: number) => Math.floor((beforeMs / 1000 - keptSeconds) / DAY_SECONDS);
     const [firstHourDay, firstDay] = [dayBefore(retention.hoursSeconds), dayBefore(retention.daysSeconds)];
-    inTransaction(sqlite, () => {
+    const portion = () => {
       // Whole days, as on Redis, so that the bytes of a day go with its hours.
-      hours.run((firstHourDay * DAY_SECONDS) / HOUR_SECONDS);
-      days.run(firstDay);
-      families.run(firstDay);
-      posted.run(dayBefore(2 * DAY_SECONDS));
+      const deleted = [
+        hours.run((firstHourDay * DAY_SECONDS) / HOUR_SECONDS),
+        days.run(firstDay),
+        families.run(firstDay),
+        posted.run(dayBefore(2 * DAY_SECONDS)),
+      ];
+      const hasMore = deleted.some(({ changes }) => Number(changes) >= SWEEP_LIMIT);
+      if (hasMore) return true;
       bytes.run("h", firstHourDay);
       bytes.run("d", firstDay);
-    });
+      return false;
+    };
+    while (inTransaction(sqlite, portion)) await nextTurn();
   };
 }

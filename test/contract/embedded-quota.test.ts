@@ -104,6 +104,30 @@ test("exactly the limit of parallel requests is admitted, in a few transactions"
   await store.close();
 });
 
+test("one sweep forgets all charges that have run out, however many there were, and lets other calls run", async () => {
+  const { store } = await startProcess();
+  const [{ counterId, quota, calendar } = expect.fail("a demand")] = demandsOf("x");
+  const charge = { amount: 1, reserved: 0, issuedMs: nowMs, receivedMs: nowMs, isRefundable: false };
+  const step = { limit: quota.limit, windows: calendar(nowMs), settlements: [] };
+  for (let first = 0; first < 60; first += 20)
+    await store.quotas.takeSteps(
+      Array.from({ length: 20 }, (_, at) => ({
+        counterId,
+        step: { ...step, charge: { ...charge, id: `charge ${first + at}`, keepMs: 60_000 } },
+      })),
+    );
+  nowMs += 60_000;
+  const done: string[] = [];
+  const sweeping = store.keys.sweep(nowMs / 1000, 10).then(() => done.push("sweep"));
+  await store.keys.count(0).then(() => done.push("count"));
+  await sweeping;
+  expect(done).toEqual(["count", "sweep"]);
+  await store.close();
+  const file = new DatabaseSync(join(dataDir, "latchkey.db"));
+  expect(file.prepare("SELECT count(*) AS charges FROM charges").get()).toEqual({ charges: 0 });
+  file.close();
+});
+
 test("the first requests of many subjects share transactions", async () => {
   const { limits, store, transactions } = await startProcess();
   const outcomes = await Promise.all(

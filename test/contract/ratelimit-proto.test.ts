@@ -31,7 +31,7 @@ const MESSAGES: Readonly<Record<string, string>> = {
   "RateLimitResponse.DescriptorStatus": `${PACKAGE}RateLimitResponse.DescriptorStatus`,
 };
 /** Newer than this official copy (go-control-plane/envoy 1.40.0). */
-const NEWER = ["RateLimitDescriptor.hits_addend"];
+const NEWER = ["RateLimitDescriptor.hits_addend", "RateLimitDescriptor.is_negative_hits"];
 const NEWER_UNITS = { WEEK: 7 };
 
 const describeField = ({ id, repeated, resolvedType, type }: protobuf.Field) =>

@@ -107,6 +107,24 @@ describe.each([
   ["Redis", onRedis],
   ["the embedded store", embedded],
 ])("usage in %s", (_, open) => {
+  test("a sum above the largest safe integer stays there, and fails no other posting", async () => {
+    const store = open()("one");
+    const most = Number.MAX_SAFE_INTEGER;
+    const large = () => amountOf(1, { cost: most, units: new Map([["tokens", most]]) });
+    for (let number = 1; number <= 6; number += 2)
+      expect(
+        await store.post([postingOf("large", number, large()), postingOf("other", number + 1, amountOf(1))]),
+      ).toEqual(["counted", "counted"]);
+    const { hour, day } = now();
+    const sums = [
+      ...(await store.hours("large", { from: hour, to: hour + 1 })),
+      ...(await store.days("large", { from: day, to: day + 1 })),
+    ];
+    for (const { cost, units } of sums) expect([cost, units.get("tokens")]).toEqual([most, most]);
+    expect(sums.length).toBe(2);
+    expect(await allowedOf(store, "other")).toBe(3);
+  });
+
   test("sums the postings of an hour and of a day, with units and routes", async () => {
     const store = open()("one");
     const { hour, day } = now();
@@ -370,6 +388,19 @@ test("the embedded store deletes hours and days after their retention", async ()
   clock.ms += 360 * DAY_SECONDS * 1000;
   await store.sweep(clock.ms);
   expect(await store.days("f1", { from: day, to: day + 1 })).toEqual([]);
+});
+
+test("one sweep of the embedded store deletes everything of a day, before its bytes count no more", async () => {
+  const clock = { ms: Date.now() };
+  const store = embedded(() => clock.ms)("one");
+  const families = Array.from({ length: 1100 }, (_, at) => `f${String(at).padStart(4, "0")}`);
+  await store.post(families.map((family, at) => postingOf(family, at + 1, amountOf(1))));
+  clock.ms += 402 * DAY_SECONDS * 1000;
+  await store.sweep(clock.ms);
+  expect(await subjectsOf(store, 100)).toEqual([]);
+  const { day } = now();
+  for (const family of families) expect(await store.days(family, { from: day, to: day + 1 })).toEqual([]);
+  expect(await store.bytes()).toBe(0);
 });
 
 test("the estimated bytes are within a third of what Redis uses", async () => {

@@ -56,11 +56,21 @@ export function createChargeLedger({ counters, maxWaiting = MAX_WAITING }: Charg
     async post() {
       await Promise.all(inFlight);
       const all = [...unanswered];
+      const failed = new Set<string>();
       for (let start = 0; start < all.length; start += POSTED_AT_ONCE) {
-        const sent = await Promise.allSettled(all.slice(start, start + POSTED_AT_ONCE).map(send));
-        const failed = sent.filter(({ status }) => status === "rejected").length;
-        if (failed > 0) throw new Error(`the store did not answer ${failed} charges`);
+        const next = all.slice(start, start + POSTED_AT_ONCE);
+        const portion = next.filter(({ demand }) => !failed.has(demand.counterId));
+        const sent = await Promise.allSettled(portion.map(send));
+        const again = portion.filter((_, index) => sent[index]?.status === "rejected");
+        for (const { demand } of again) failed.add(demand.counterId);
+        if (again.length > 0 && again.length === portion.length) break;
       }
+      if (failed.size === 0) return;
+      // Behind the others, whose counters may respond. Those of a counter stay in their order: the first one of a decision counts.
+      const behind = [...unanswered].filter(({ demand }) => failed.has(demand.counterId));
+      for (const one of behind) unanswered.delete(one);
+      for (const one of behind) unanswered.add(one);
+      throw new Error(`the store did not answer for ${failed.size} counters`);
     },
     waiting: () => inFlight.size + unanswered.size,
   };

@@ -269,6 +269,25 @@ test("what was posted before a reset is not posted again", async () => {
   expect(store.counted("a")).toBe(2);
 });
 
+test("what waits to be posted again is forgotten with a reset, and what was never counted is not", async () => {
+  const store = createStore();
+  const poster = posterOf(store, "i", { keepMs: KEEP_MS });
+  const empty = store.snapshot();
+  poster.add("a", 1, 5);
+  await poster.post();
+  // A new primary lacks it, and does not respond at first.
+  store.restore(empty);
+  poster.replay();
+  store.fail("request");
+  poster.add("a", 1, 2);
+  await post(poster);
+  store.fail("none");
+  poster.forget("a");
+  await poster.post();
+  expect(store.counted("a")).toBe(2);
+  expect(poster.waiting()).toBe(0);
+});
+
 test("a posting whose reply was lost is repeated unchanged, and counts once", async () => {
   const store = createStore();
   const sent: SentPosting<number>[] = [];
@@ -384,9 +403,10 @@ test("a subject without an answer does not hold up the others", async () => {
     },
   });
   for (const subject of ["a", "b", "c", "d"]) poster.add(subject, 1, 1);
-  for (let turn = 0; turn < 2; turn++)
+  for (let turn = 0; turn < 2; turn++) {
     await expect(poster.post()).rejects.toThrow("did not answer 1 postings");
-  expect(["b", "c", "d"].map(store.counted)).toEqual([1, 1, 1]);
+    expect(["b", "c", "d"].map(store.counted)).toEqual([1, 1, 1]);
+  }
   expect(poster.waiting()).toBe(1);
 });
 

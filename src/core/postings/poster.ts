@@ -5,6 +5,7 @@ import {
   addAmount,
   amountOf,
   createPostingQueue,
+  forgetCounted,
   forgetKept,
   nextPosting,
   replayOther,
@@ -42,13 +43,13 @@ export interface Poster<Amount> {
   /** Adds to what waits for a subject and a window. Drops the amount if too much waits. */
   add(subject: string, window: number, amount: Amount): void;
   /**
-   * Posts everything that waits now, with one posting per subject on its way. Rejects at the first call without an answer; what
-   * was not answered stays, and the next call repeats it. A second call during the first one returns the same promise.
+   * Posts everything that waits now, with one posting per subject on its way. Rejects if something was not answered: it stays,
+   * and the next call repeats it. Stops at a batch without any answer. A second call during the first one returns the same promise.
    */
   post(): Promise<void>;
   /** Call it when the store may have lost writes, such as on a new primary: posts what is kept again. */
   replay(): void;
-  /** Forgets what is kept of a subject, because its amount in the store was reset. */
+  /** Forgets what was counted of a subject, because its amount in the store was reset. */
   forget(subject: string): void;
   /** The number of waiting subjects and windows. */
   waiting(): number;
@@ -106,7 +107,7 @@ export function createPoster<Amount>(options: PosterOptions<Amount>): Poster<Amo
     },
     forget(subject) {
       const queue = queues.get(subject);
-      if (queue !== undefined) changeQueue(state, queue, () => forgetKept(queue, Number.POSITIVE_INFINITY));
+      if (queue !== undefined) changeQueue(state, queue, () => forgetCounted(queue));
     },
     waiting: () => state.waiting,
   };
@@ -117,12 +118,14 @@ async function postAll<Amount>(options: PosterOptions<Amount>, state: PostingSta
   const { queues } = state;
   // Visited queues move to the end, so this iterator meets each queue once before it meets one again.
   const iterator = queues.values();
+  let unanswered = 0;
   for (let left = queues.size; left > 0; left -= batchSize) {
     const visited = [...iterator.take(Math.min(batchSize, left))];
     const due = visited.filter((queue) => isDue(options, state, queue));
-    await postQueues(options, state, due);
+    unanswered += await postQueues(options, state, due);
     await nextTurn?.();
   }
+  if (unanswered > 0) throw noAnswer(unanswered);
 }
 
 /** Whether the queue must post something. Moves it to the end, or forgets it if it has nothing. */
@@ -163,19 +166,22 @@ function changeQueue<Amount, Result>(
   return result;
 }
 
-/** Posts what these queues have now. What is added meanwhile waits for the next call. */
+/** Posts what these queues have now. What is added meanwhile waits for the next call. Returns the number of those without an answer. */
 async function postQueues<Amount>(
   options: PosterOptions<Amount>,
   state: PostingState<Amount>,
   queues: readonly PostingQueue<Amount>[],
-): Promise<void> {
+): Promise<number> {
+  let unanswered = 0;
   const passes = new Map(queues.map((queue) => [queue, maxPasses(queue)]));
   for (let pass = 0; ; pass++) {
     const due = [...passes].flatMap(([queue, count]) =>
       pass < count && waitingIn(queue) > 0 ? [queue] : [],
     );
-    if (due.length === 0) return;
-    await postBatch(options, state, due);
+    if (due.length === 0) return unanswered;
+    const again = await postBatch(options, state, due);
+    for (const queue of again) passes.delete(queue);
+    unanswered += again.length;
   }
 }
 
@@ -184,11 +190,12 @@ function maxPasses(queue: PostingQueue<unknown>): number {
   return waitingIn(queue) + (queue.kept.length > 0 ? 1 + queue.kept.length : 0);
 }
 
+/** Returns the queues without an answer. Rejects if no queue has one. */
 async function postBatch<Amount>(
   { store, monotonicMs, scopeOf, onCounted, onLost, keepMs = 0, maxKept = MAX_KEPT }: PosterOptions<Amount>,
   state: PostingState<Amount>,
   queues: readonly PostingQueue<Amount>[],
-): Promise<void> {
+): Promise<readonly PostingQueue<Amount>[]> {
   const sent = queues.flatMap((queue) => {
     const posting = nextPosting(queue, () => ++state.lastNumber, scopeOf);
     // Named before it is sent: whatever happens meanwhile, an answer of a lost history is known as such.
@@ -205,6 +212,12 @@ async function postBatch<Amount>(
     if (outcome === "void") onLost?.(posting.amount, "void");
     else onCounted?.(posting.amount);
   }
-  const unanswered = sent.filter((_, index) => outcomes[index] === undefined).length;
-  if (unanswered > 0) throw new Error(`the store did not answer ${unanswered} postings`);
+  const unanswered = sent.filter((_, index) => outcomes[index] === undefined);
+  // The store of all of them is unavailable. Others may have one that responds.
+  if (unanswered.length > 0 && unanswered.length === sent.length) throw noAnswer(unanswered.length);
+  return unanswered.map(({ queue }) => queue);
+}
+
+function noAnswer(postings: number): Error {
+  return new Error(`the store did not answer ${postings} postings`);
 }

@@ -119,6 +119,12 @@ export function forgetKept(queue: PostingQueue<unknown>, beforeMs: number): void
     queue.kept = orNone(queue.kept.filter(({ countedMs }) => countedMs >= beforeMs));
 }
 
+/** Forgets all postings that were counted, also those that are sent again. */
+export function forgetCounted(queue: PostingQueue<unknown>): void {
+  queue.kept = NONE;
+  queue.unanswered = orNone(queue.unanswered.filter(({ number }) => number > queue.lastCounted));
+}
+
 /** Takes memory for its entries alone: a spread reserves seventeen places. */
 function plus<Entry>(list: readonly Entry[], added: Entry): readonly Entry[] {
   return list.length === 0 ? [added] : [...list, added];

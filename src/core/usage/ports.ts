@@ -40,6 +40,6 @@ export interface UsageStore extends PostingStore<UsageAmount> {
   bytes(): Promise<number>;
   /** Call it when the store may have lost writes: lists the families of later postings again. */
   suspectLoss(): void;
-  /** Deletes a limited number of entries whose retention was over at this time, in milliseconds. */
+  /** Deletes entries whose retention was over at this time, in milliseconds. Some may stay until the next call. */
   sweep(beforeMs: number): Promise<void>;
 }

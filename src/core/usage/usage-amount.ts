@@ -46,11 +46,6 @@ export function noAmount(owner: string): UsageAmount {
   return { owner, requests: noRequests(), cost: 0, units: new ShortMap(), routes: new ShortMap() };
 }
 
-/** The same amount for another thread: a Map can be cloned, a {@link ShortMap} cannot. */
-export function withMaps(amount: UsageAmount): UsageAmount {
-  return { ...amount, units: new Map(amount.units), routes: new Map(amount.routes) };
-}
-
 function noRequests(): OutcomeCounts {
   return { allowed: 0, denied: 0, limited: 0 };
 }
@@ -81,8 +76,13 @@ export function addUsage(into: UsageTotals, more: UsageTotals): void {
 /** Adds everything but the routes. */
 export function addTotals(into: UsageTotals, more: UsageTotals): void {
   addRequests(into.requests, more.requests);
-  into.cost += more.cost;
-  for (const [unit, amount] of more.units) into.units.set(unit, (into.units.get(unit) ?? 0) + amount);
+  into.cost = sumOf(into.cost, more.cost);
+  for (const [unit, amount] of more.units) into.units.set(unit, sumOf(into.units.get(unit) ?? 0, amount));
+}
+
+/** A policy can have a cost of any whole number. A larger sum could not be read again. `redis/scripts/usage.lua` does the same. */
+function sumOf(one: number, other: number): number {
+  return Math.min(one + other, Number.MAX_SAFE_INTEGER);
 }
 
 export function addRequests(into: OutcomeCounts, more: OutcomeCounts): void {

@@ -7,6 +7,8 @@ local batch = cjson.decode(ARGV[1])
 local now = tonumber(redis.call('TIME')[1])
 -- What a new hash and a new field take, beside their texts.
 local KEY_BYTES, FIELD_BYTES = 150, 6
+-- A larger sum would not be exact. See core/usage/usage-amount.ts.
+local LARGEST = 2 ^ 53 - 1
 
 -- Formats integers up to 2^53. tostring would format large ones as 1.79e+15.
 local function whole(number) return string.format('%.0f', number) end
@@ -17,7 +19,7 @@ local function add(key, field, amounts, before)
   if before == nil then before = redis.call('HGET', key, field) end
   local sums = {}
   for part in string.gmatch(before or '', '%d+') do sums[#sums + 1] = tonumber(part) end
-  for at, amount in ipairs(amounts) do sums[at] = whole((sums[at] or 0) + amount) end
+  for at, amount in ipairs(amounts) do sums[at] = whole(math.min((sums[at] or 0) + amount, LARGEST)) end
   local text = table.concat(sums, ' ')
   redis.call('HSET', key, field, text)
   if before then return #text - #before, false end

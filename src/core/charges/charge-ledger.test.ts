@@ -1,0 +1,46 @@
+import { expect, test } from "vitest";
+import { createCalendars } from "../quotas/calendar.ts";
+import type { QuotaDemand } from "../quotas/quota-demand.ts";
+import { quotaDemands } from "../quotas/quota-demand.ts";
+import type { QuotaCharge } from "../quotas/quota-step.ts";
+import { createChargeLedger } from "./charge-ledger.ts";
+
+const QUOTA = { name: "q", per: "key", limit: 10, every: "day", timeZone: "UTC", unit: "requests" } as const;
+const demandOf = (family: string): QuotaDemand => {
+  const [demand] = quotaDemands([QUOTA], { family, role: "r" }, createCalendars());
+  return demand ?? expect.fail("a demand");
+};
+const chargeOf = (id: string): QuotaCharge => ({
+  ...{ id, amount: 1, reserved: 0, issuedMs: 0, receivedMs: 0 },
+  ...{ isRefundable: false, keepMs: 1 },
+});
+
+test("charges of an unavailable counter do not hold up those of another one", async () => {
+  const [dead, alive] = [demandOf("dead"), demandOf("alive")];
+  const available = new Set<QuotaDemand>();
+  const ledger = createChargeLedger({
+    counters: {
+      charge: async (demand) => {
+        if (!available.has(demand)) throw new Error("unavailable");
+        return "counted";
+      },
+      charging: () => undefined,
+    },
+  });
+  const counted: string[] = [];
+  const add = (demand: QuotaDemand, id: string) =>
+    ledger.add({ demand, charge: chargeOf(id), onOutcome: () => counted.push(id) });
+  const ids = Array.from({ length: 600 }, (_, at) => `dead ${at}`);
+  for (const id of ids) add(dead, id);
+  add(alive, "alive");
+  await expect(ledger.post()).rejects.toThrow("did not answer");
+  available.add(alive);
+  for (let turn = 0; turn < 3; turn++) await expect(ledger.post()).rejects.toThrow("did not answer");
+  expect(counted).toEqual(["alive"]);
+  expect(ledger.waiting()).toBe(600);
+  available.add(dead);
+  await ledger.post();
+  // In their order, because the first charge of a decision counts.
+  expect(counted).toEqual(["alive", ...ids]);
+  expect(ledger.waiting()).toBe(0);
+});

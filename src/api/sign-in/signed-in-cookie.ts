@@ -54,7 +54,7 @@ export function createSignInCookie(
     purpose: "sign-in" | "signed-in",
     schema: z.ZodType<T>,
   ): T | undefined => {
-    const text = seal.open(`${surface}-${purpose}`, pageCookie(request, cookie) ?? "");
+    const text = seal.open(`${surface}-${purpose}`, pageCookie(request, cookie, secure) ?? "");
     const value = text === undefined ? undefined : schema.safeParse(JSON.parse(text)).data;
     return value !== undefined && nowMs() < value.until * 1000 ? value : undefined;
   };
@@ -71,6 +71,6 @@ export function createSignInCookie(
       return setPageCookie(request, reply, cookie, { value, maxAgeSeconds: RESULT_SECONDS, secure });
     },
     result: (request) => open(request, "signed-in", resultCookie),
-    clear: (request, reply) => clearPageCookie(request, reply, cookie),
+    clear: (request, reply) => clearPageCookie(request, reply, cookie, secure),
   };
 }

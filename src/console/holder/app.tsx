@@ -35,7 +35,13 @@ export function HolderApp({ sessions }: { readonly sessions: OwnerSessions }) {
                 onClose={() => setPasted(undefined)}
               />
             ) : session !== undefined ? (
-              <OwnKeys client={sessions.client} session={session} onPaste={setPasted} />
+              <OwnKeys
+                // Nothing of one session is shown in another one.
+                key={`${session.started_at} ${session.owner} ${session.name}`}
+                client={sessions.client}
+                session={session}
+                onPaste={setPasted}
+              />
             ) : (
               <SignedOut state={state} sessions={sessions} onPaste={setPasted} />
             )}

@@ -25,7 +25,8 @@ export function App({ pages, sessions, start }: AppProps) {
     return (
       <Console.Provider value={context}>
         <Toasts>
-          <Frame pages={pages} />
+          {/* Nothing of one session is shown in another one. */}
+          <Frame key={`${context.session.started_at} ${context.session.name}`} pages={pages} />
         </Toasts>
       </Console.Provider>
     );

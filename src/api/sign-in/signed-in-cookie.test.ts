@@ -54,7 +54,7 @@ test.each(["http", "https"] as const)(
   },
 );
 
-test("where the browser uses TLS, a sign-in that another host of the domain has planted is none", async () => {
+test("where the browser uses TLS, a sign-in that another host of the domain has planted is ignored", async () => {
   behind("https");
   const port = new URL(url).port;
   for (const path of ["/start", "/finish"]) {

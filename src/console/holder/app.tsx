@@ -36,8 +36,8 @@ export function HolderApp({ sessions }: { readonly sessions: OwnerSessions }) {
               />
             ) : session !== undefined ? (
               <OwnKeys
-                // Nothing of one session is shown in another one.
-                key={`${session.started_at} ${session.owner} ${session.name}`}
+                // Another tab may sign in as someone else: nothing of one owner is shown to another one.
+                key={session.owner}
                 client={sessions.client}
                 session={session}
                 onPaste={setPasted}

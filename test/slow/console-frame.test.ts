@@ -1,5 +1,6 @@
 import type { Page } from "playwright-core";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { createClient } from "../../src/client/client.ts";
 import type { TestedConsole } from "../support/console.ts";
 import { collectViolations, expectAccessible, expectNoTrace, startConsole } from "../support/console.ts";
 import { connectChecks } from "../support/direct-checks.ts";
@@ -114,6 +115,24 @@ test("a link signs in, and leaves the URL and the history at once", async () => 
   await second.goto(`${tested.origin}/console#link=${link}`);
   await second.getByRole("alert").getByText("expired or was used before").waitFor();
   await expectNoTrace(second, link);
+});
+
+test("a link ends an open session only if the person agrees, and no tab shows what it has shown before", async () => {
+  const page = await tested.open();
+  await overview(page).waitFor();
+  const { key, keyId } = await newKey("auditor");
+  const follow = async (does: "accept" | "dismiss") => {
+    const { link } = await createClient({ url: tested.origin, token: key }).console.link();
+    const tab = await page.context().newPage();
+    tab.once("dialog", (dialog) => void dialog[does]());
+    await tab.goto(`${tested.origin}/console#link=${link}`);
+    return tab;
+  };
+  await (await follow("dismiss")).getByRole("button", { name: /^admin:/ }).waitFor();
+  await page.evaluate("document.querySelector('main').classList.add('before')");
+  await (await follow("accept")).getByRole("button", { name: `key:${keyId}` }).waitFor();
+  await page.getByRole("button", { name: `key:${keyId}` }).waitFor();
+  expect(await page.locator(".before").count()).toBe(0);
 });
 
 test("a reload and a second tab keep the session, another profile has none", async () => {

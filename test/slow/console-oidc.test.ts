@@ -1,5 +1,6 @@
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { setTimeout } from "node:timers/promises";
 import type { Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { collectViolations, expectAccessible } from "../support/console.ts";
@@ -201,6 +202,17 @@ describe("a hostile callback", () => {
     expect(opened.headers.getSetCookie().join()).toMatch(/HttpOnly; SameSite=Strict/);
     const again = await exchange(done.cookie);
     expect([again.status, await again.text()]).toEqual([401, expect.stringContaining("sign-in-expired")]);
+  });
+
+  test("opens no session after the incident switch, which ends what came before it", async () => {
+    tested.provider.person = { sub: "u9", groups: ["ops"] };
+    const { url, cookie } = await startedSignIn();
+    const done = await callBack(await signInAt(tested.provider, url), cookie);
+    await tested.client.keys.revokeIssuedBefore({ before: new Date().toISOString(), role: "admin" });
+    // The switch rounds its moment up. A session that begins now would lie behind it.
+    await setTimeout(2100);
+    const opened = await exchange(done.cookie);
+    expect([opened.status, await opened.text()]).toEqual([401, expect.stringContaining("session-ended")]);
   });
 
   test("leaves no code, no token, no client secret and no name of a claim in the log", async () => {

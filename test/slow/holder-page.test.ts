@@ -214,6 +214,27 @@ test("another owner's keys are neither shown nor touched, whatever the page is m
   expect((await call("DELETE", `/api/owner/keys/${given.key_id}`))[0]).toBe(204);
 });
 
+test("a link of another site to the outcome of a sign-in does not sign a holder out", async () => {
+  const page = await signInAs("ann", "acme");
+  for (const outcome of ["sign-in=sign_in_failed", "signed-in"]) {
+    await page.goto("about:blank");
+    await page.goto(`${tested.origin}/keys#${outcome}`);
+    await page.getByRole("heading", { name: "Your keys", exact: true }).waitFor();
+  }
+});
+
+test("a tab shows nothing of one person after another tab has signed in as a second one", async () => {
+  const first = await signInAs("ann", "first-org");
+  await createKey(first, "key of the first");
+  await first.getByRole("row", { name: "key of the first" }).waitFor();
+  tested.provider.person = { sub: "bob", org: "second-org", name: "Person bob" };
+  const second = await first.context().newPage();
+  await second.goto(`${tested.origin}/keys/oidc`);
+  await second.getByText("second-org").waitFor();
+  await first.getByText("second-org").waitFor();
+  await first.getByText("No keys yet. Create the first one.").waitFor();
+});
+
 test("a pasted key is shown, refreshed and revoked, and lives in the memory of the page alone", async () => {
   // It can be refreshed from half of its life on.
   const short = await tested.client.register({ name: "short", key_type: "paid", ttl: 24 });

@@ -17,7 +17,7 @@ export function figuresRoute(ports: ApiPorts, streams: EventStreams): Endpoint {
     path: "/api/admin/figures",
     summary: "Stream the figures of this instance",
     description:
-      "Server-sent events, one every two seconds, each with the figures as JSON. The stream ends with an event `end` when the credential or the session is no longer valid. An instance has at most 64 streams.",
+      "Server-sent events, one every two seconds, each with the figures as JSON. The stream ends with an event `end` when the credential or the session is no longer valid. An instance has at most 64 streams, and half of them for one caller.",
     access: operators(ports, SCOPE),
     writes: false,
     response: {

@@ -41,14 +41,26 @@ export function setPageCookie(
   return true;
 }
 
-export function clearPageCookie(request: FastifyRequest, reply: FastifyReply, cookie: PageCookie): void {
-  setPageCookie(request, reply, cookie, { value: "", maxAgeSeconds: 0 });
+/** @param secure whether the browser reaches this instance by TLS */
+export function clearPageCookie(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  cookie: PageCookie,
+  secure = isSecure(request),
+): void {
+  setPageCookie(request, reply, cookie, { value: "", maxAgeSeconds: 0, secure });
 }
 
-/** The value of a cookie. Undefined without one, and if there are several, of which another site may have set one. */
-export function pageCookie(request: FastifyRequest, cookie: PageCookie): string | undefined {
-  const secure = secureName(cookie);
-  const names = request.raw.socket instanceof TLSSocket ? [secure] : [secure, clearTextName(cookie, request)];
+/**
+ * The value of a cookie. Undefined without one, and if there are several, of which another site may have set one.
+ * @param secure whether the browser reaches this instance by TLS. Then only the name counts that no other host can set
+ */
+export function pageCookie(
+  request: FastifyRequest,
+  cookie: PageCookie,
+  secure = request.raw.socket instanceof TLSSocket,
+): string | undefined {
+  const names = [secureName(cookie), ...(secure ? [] : [clearTextName(cookie, request)])];
   const headers = headersOf(request);
   for (const name of names) {
     const values = cookieValues({ headers }, name, { unreadable: "", max: 2 });

@@ -87,7 +87,7 @@ export function personSessionRoute(ports: ConsolePorts, cookie: SignInCookie): E
       const deny = (failed: FailedCredential) => denyUnauthenticated(call.request, call.reply, ports, failed);
       const result = cookie.result(call.request);
       if (result === undefined) return deny({ problem: "sign_in_expired" });
-      const session = ports.sessions.create(result.subject);
+      const session = ports.sessions.create(result.subject, result.signedInMs);
       const found = operatorOf(await callerOfSession(session, call.request, ports));
       if (!found.ok) return deny(found);
       const once = { linkId: result.id, until: result.until, event: "person_signed_in" } as const;

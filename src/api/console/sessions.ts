@@ -81,7 +81,8 @@ export interface SessionPorts {
 
 /** The sessions of console pages. An instance keeps none of them: each is in its sealed cookie. */
 export interface Sessions {
-  create(subject: SessionSubject): Session;
+  /** @param signedInMs when the subject was established, if not now: a cut-off after it ends the session */
+  create(subject: SessionSubject, signedInMs?: number): Session;
   /** The session of a call. Whether its credential is still valid is decided by the caller. */
   of(request: FastifyRequest): SessionResult;
   /** The value of the cookie, after an action of the person. */
@@ -94,10 +95,9 @@ export function createSessions({ surface = CONSOLE_SURFACE, seal, view, nowMs }:
   const endsMs = ({ startedMs, seenMs }: Session) =>
     Math.min(startedMs + ABSOLUTE_SECONDS * 1000, seenMs + IDLE_SECONDS * 1000);
   return {
-    create(subject) {
-      const startedMs = nowMs();
+    create(subject, startedMs = nowMs()) {
       const id = `${surface.prefix}_${Math.floor(startedMs / 1000)}_${randomBytes(16).toString("hex")}`;
-      return { id, subject, proof: randomBytes(24).toString("base64url"), startedMs, seenMs: startedMs };
+      return { id, subject, proof: randomBytes(24).toString("base64url"), startedMs, seenMs: nowMs() };
     },
     of(request) {
       const proof = request.headers[surface.header];

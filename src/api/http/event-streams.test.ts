@@ -29,6 +29,10 @@ beforeEach(async () => {
   });
   server = Fastify();
   server.decorateReply("problem", undefined);
+  server.decorateRequest("actor", "");
+  server.addHook("onRequest", async (call) => {
+    call.actor = String(call.headers["x-actor"]);
+  });
   server.get("/", (call, reply) => streams.open(call, reply, async () => ended));
   url = await server.listen({ host: "127.0.0.1", port: 0 });
 });
@@ -38,8 +42,8 @@ afterEach(async () => {
   await server.close();
 });
 
-async function open(method: "GET" | "HEAD" = "GET"): Promise<IncomingMessage> {
-  const call = request(url, { method, agent: false }).end();
+async function open(method: "GET" | "HEAD" = "GET", actor = "admin:1"): Promise<IncomingMessage> {
+  const call = request(url, { method, agent: false, headers: { "x-actor": actor } }).end();
   call.on("error", () => {});
   opened.push(call);
   const [response]: IncomingMessage[] = await once(call, "response");
@@ -100,12 +104,18 @@ test("a failed sample is no event, and the stream goes on", async () => {
 });
 
 test("the 65th stream gets 503, and HEAD opens none", async () => {
-  for (let count = 0; count < 64; count++) await open();
+  for (let count = 0; count < 64; count++) await open("GET", `key:${count % 2}`);
   expect((await open("HEAD")).statusCode).toBe(503);
   const denied = await open();
   expect([denied.statusCode, denied.headers["retry-after"]]).toEqual([503, "1"]);
   opened[0]?.destroy();
   await expect.poll(async () => (await open()).statusCode).toBe(200);
+});
+
+test("one caller gets half of the streams, and leaves the others to the others", async () => {
+  for (let count = 0; count < 32; count++) await open("GET", "key:greedy");
+  expect((await open("GET", "key:greedy")).statusCode).toBe(503);
+  expect((await open("GET", "key:other")).statusCode).toBe(200);
 });
 
 test("HEAD gets the headers alone", async () => {

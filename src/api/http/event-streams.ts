@@ -4,6 +4,8 @@ import { sendProblem } from "./problem.ts";
 
 /** More streams than this on one listener get 503. Each needs a connection and a buffer. */
 const MAX_STREAMS = 64;
+/** So one caller cannot keep the others out. */
+const MAX_STREAMS_PER_CALLER = MAX_STREAMS / 2;
 /** A client that has not read this many events in a row is cut off. */
 const MAX_SKIPPED = 10;
 
@@ -28,6 +30,8 @@ export interface EventStreams {
 }
 
 interface Stream {
+  /** The name of the caller in audit lines. */
+  readonly caller: string;
   readonly body: PassThrough;
   readonly endedBecause: () => Promise<string | undefined>;
   skipped: number;
@@ -65,10 +69,11 @@ export function createEventStreams({ everyMs, next }: EventStreamOptions): Event
   };
   return {
     async open(request, reply, endedBecause) {
-      if (streams.size >= MAX_STREAMS || isClosed) return sendProblem(reply, "too_many_streams");
+      const caller = request.actor;
+      if (isClosed || isFull(streams, caller)) return sendProblem(reply, "too_many_streams");
       reply.type("text/event-stream").headers({ "cache-control": "no-store", "x-accel-buffering": "no" });
       if (request.method === "HEAD") return reply.send();
-      const stream: Stream = { body: new PassThrough(), endedBecause, skipped: 0 };
+      const stream: Stream = { caller, body: new PassThrough(), endedBecause, skipped: 0 };
       streams.add(stream);
       stream.body.once("close", () => streams.delete(stream));
       reply.raw.once("close", () => stream.body.destroy());
@@ -82,4 +87,9 @@ export function createEventStreams({ everyMs, next }: EventStreamOptions): Event
       for (const stream of streams) end(stream);
     },
   };
+}
+
+function isFull(streams: ReadonlySet<Stream>, caller: string): boolean {
+  const own = [...streams].filter((stream) => stream.caller === caller).length;
+  return streams.size >= MAX_STREAMS || own >= MAX_STREAMS_PER_CALLER;
 }

@@ -35,7 +35,7 @@ function signInRoute(ports: OwnerPorts, cookie: SignInCookie): Endpoint {
         denyUnauthenticated(request, reply, ports, { problem });
       const result = cookie.result(request);
       if (result === undefined) return deny("sign_in_expired");
-      const session = ports.holderSessions.create(result.subject);
+      const session = ports.holderSessions.create(result.subject, result.signedInMs);
       const holder = holderOf(session, ports);
       if (typeof holder === "string")
         return deny(holder === "revocations_stale" ? "revocations_stale" : "session_ended");

@@ -19,7 +19,13 @@ const pendingCookie = z.object({
   verifier: z.string(),
   until: z.number(),
 });
-const resultCookie = z.object({ id: z.string(), subject: sessionSubject, until: z.number() });
+const resultCookie = z.object({
+  id: z.string(),
+  subject: sessionSubject,
+  /** When the provider vouched for the subject. A cut-off after it ends the session. */
+  signedInMs: z.number(),
+  until: z.number(),
+});
 
 /** A completed sign-in that has not been exchanged for a session yet. */
 export type SignedInResult = z.output<typeof resultCookie>;
@@ -54,7 +60,7 @@ export function createSignInCookie(
     purpose: "sign-in" | "signed-in",
     schema: z.ZodType<T>,
   ): T | undefined => {
-    const text = seal.open(`${surface}-${purpose}`, pageCookie(request, cookie) ?? "");
+    const text = seal.open(`${surface}-${purpose}`, pageCookie(request, cookie, secure) ?? "");
     const value = text === undefined ? undefined : schema.safeParse(JSON.parse(text)).data;
     return value !== undefined && nowMs() < value.until * 1000 ? value : undefined;
   };
@@ -66,11 +72,12 @@ export function createSignInCookie(
     },
     pending: (request) => open(request, "sign-in", pendingCookie),
     finish(request, reply, subject) {
-      const result = { id: randomBytes(16).toString("hex"), subject, until: after(RESULT_SECONDS) };
+      const id = randomBytes(16).toString("hex");
+      const result = { id, subject, signedInMs: nowMs(), until: after(RESULT_SECONDS) };
       const value = seal.seal(`${surface}-signed-in`, JSON.stringify(result));
       return setPageCookie(request, reply, cookie, { value, maxAgeSeconds: RESULT_SECONDS, secure });
     },
     result: (request) => open(request, "signed-in", resultCookie),
-    clear: (request, reply) => clearPageCookie(request, reply, cookie),
+    clear: (request, reply) => clearPageCookie(request, reply, cookie, secure),
   };
 }

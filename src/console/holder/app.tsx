@@ -35,7 +35,13 @@ export function HolderApp({ sessions }: { readonly sessions: OwnerSessions }) {
                 onClose={() => setPasted(undefined)}
               />
             ) : session !== undefined ? (
-              <OwnKeys client={sessions.client} session={session} onPaste={setPasted} />
+              <OwnKeys
+                // Another tab may sign in as someone else: nothing of one owner is shown to another one.
+                key={session.owner}
+                client={sessions.client}
+                session={session}
+                onPaste={setPasted}
+              />
             ) : (
               <SignedOut state={state} sessions={sessions} onPaste={setPasted} />
             )}

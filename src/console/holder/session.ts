@@ -58,13 +58,14 @@ export function createOwnerSessions(origin: string, storage: Storage): OwnerSess
     renewedMs = Date.now();
     onSession(session);
   };
-  const start = async () => {
-    const result = takeSignInResult();
-    if (typeof result === "object") return end(result.because);
-    if (result === "signed-in") return signIn().catch(fail);
-    if (!offersOidc() || storage.getItem(PROOF) === null) return end();
-    return client.owner.session().then(onSession, fail);
+  const resume = async (because?: string) => {
+    if (!offersOidc() || storage.getItem(PROOF) === null) return end(because);
+    return client.owner.session().then(onSession, (problem: unknown) => {
+      if (because !== undefined && isEnd(problem)) end(because);
+      else fail(problem);
+    });
   };
+  const start = () => completeSignIn({ signIn, resume, fail });
   return {
     client,
     offersOidc: offersOidc(),
@@ -82,6 +83,25 @@ export function createOwnerSessions(origin: string, storage: Storage): OwnerSess
       client.owner.renew().then((session) => state().kind === "signed-in" && onSession(session), onProblem);
     },
   };
+}
+
+interface SignInSteps {
+  signIn(): Promise<void>;
+  /** @param because why the person is not signed in, if there is no session either */
+  resume(because?: string): Promise<void>;
+  fail(problem: unknown): void;
+}
+
+/** A failed sign-in leaves an open session as it is, because any site can lead to the URL of one. */
+async function completeSignIn({ signIn, resume, fail }: SignInSteps): Promise<void> {
+  const result = takeSignInResult();
+  if (result !== "signed-in") return resume(result?.because);
+  try {
+    await signIn();
+  } catch (problem) {
+    if (isEnd(problem)) await resume(sentenceOf(problem));
+    else fail(problem);
+  }
 }
 
 function sentenceOf({ reason, message }: LatchkeyProblem): string {

@@ -25,7 +25,8 @@ export function App({ pages, sessions, start }: AppProps) {
     return (
       <Console.Provider value={context}>
         <Toasts>
-          <Frame pages={pages} />
+          {/* Another tab may sign in as someone else: nothing of one person is shown to another one. */}
+          <Frame key={context.session.name} pages={pages} />
         </Toasts>
       </Console.Provider>
     );

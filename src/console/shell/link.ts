@@ -16,12 +16,19 @@ export async function signInByLink(sessions: ConsoleSessions): Promise<unknown> 
   }
   if (result === "signed-in") return sessions.signInByOidc().then(() => undefined, failWith(sessions));
   const link = LINK.exec(location.hash)?.[1];
-  if (link === undefined) {
-    await sessions.resume();
-    return undefined;
-  }
-  history.replaceState(null, "", location.pathname);
+  if (link !== undefined) history.replaceState(null, "", location.pathname);
+  await sessions.resume();
+  if (link === undefined || !mayReplace(sessions)) return undefined;
   return sessions.signIn({ link }).then(() => undefined, failWith(sessions));
+}
+
+/** Anybody can send a link of their own. It must not silently make a person act as someone else. */
+function mayReplace(sessions: ConsoleSessions): boolean {
+  const state = sessions.state();
+  if (state.kind !== "signed-in") return true;
+  return confirm(
+    `You are signed in as ${state.session.name}. Sign in as the person who created this link instead?`,
+  );
 }
 
 /** A failed sign-in leaves an open session as it is. */

@@ -28,6 +28,10 @@ test("every setting is described once, and none of its fields has a secret or it
     OTEL_EXPORTER_OTLP_HEADERS: `authorization=${marked}`,
     AUDIT_KEY: "",
     AUDIT_KEY_FILE: "/run/audit-key",
+    // A client secret without a provider is rejected.
+    OIDC_ISSUER: "https://id.example.com",
+    OIDC_CLIENT_ID: "latchkey",
+    OIDC_CONSOLE_REDIRECT_URL: "https://latchkey.example.com/console/oidc/callback",
   };
   const rows = described(environment);
   expect(rows.map(({ name }) => name)).toEqual(Object.keys(SETTINGS));

@@ -1,4 +1,4 @@
-import type { Page } from "playwright-core";
+import type { Locator, Page } from "playwright-core";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import type { TestedConsole } from "../support/console.ts";
 import { collectViolations, expectAccessible, startConsole } from "../support/console.ts";
@@ -43,7 +43,7 @@ test("by mouse: who is near the end of a quota, who uses most, and which plans a
     .toEqual([...["starter", "burst: 1,000 per key, 50/s", "daily: 100 per owner and day", "3", "0"]]);
   await page.getByRole("table", { name: "Plans" }).getByRole("link", { name: "1" }).click();
   await page.getByText("Only overrides with the plan pro.").waitFor();
-  expect(await rows(page, "Overrides").count()).toBe(2);
+  await expect.poll(() => rows(page, "Overrides").count()).toBe(2);
   await page.getByRole("link", { name: "Show all" }).click();
   await expect.poll(() => rows(page, "Overrides").count()).toBe(3);
   await expectAccessible(page);
@@ -114,18 +114,24 @@ test("by keyboard alone: set an override and clear it", async () => {
   await page.getByText("The override of initech applies.").waitFor();
   expect((await tested.client.limits.showOverride({ owner: "initech" })).plan).toBe("pro");
   // The focus is where the dialog was opened.
-  expect(await open.evaluate((button) => button === button.ownerDocument.activeElement)).toBe(true);
-  await tabTo(page, page.getByRole("button", { name: "Clear the override of initech" }));
+  await focused(page, open).waitFor();
+  const clear = page.getByRole("button", { name: "Clear the override of initech" });
+  await tabTo(page, clear);
   await page.keyboard.press("Enter");
   await tabTo(page, page.getByLabel("Type initech to confirm"));
   await page.keyboard.press("Escape");
   await page.getByRole("dialog").waitFor({ state: "detached" });
+  await focused(page, clear).waitFor();
   await page.keyboard.press("Enter");
   await tabTo(page, page.getByLabel("Type initech to confirm"));
   await page.keyboard.type("initech");
   await page.keyboard.press("Enter");
   await page.getByText("The override of initech is cleared.").waitFor();
 });
+
+function focused(page: Page, element: Locator): Locator {
+  return element.and(page.locator(":focus"));
+}
 
 const HOSTILE = `<img src=x onerror="document.title='hacked'">\u202e<script>alert(1)</script>`;
 

@@ -150,7 +150,7 @@ describe(PLATFORMS["package.test.ts"], () => {
       expect((await ask({ authorization: `Bearer ${api_key}` })).status).toBe(200);
       const page = await (await fetch(`http://${http}/console`)).text();
       const files = [...page.matchAll(/"(\/console\/assets\/[^"]+)"/g)].map(([, path = ""]) => path);
-      expect(files).toHaveLength(2);
+      expect(files).toHaveLength(3);
       for (const path of ["/openapi.json", "/docs", "/api-auth-migration.js", ...files])
         expect((await fetch(`http://${http}${path}`)).status, path).toBe(200);
     } finally {

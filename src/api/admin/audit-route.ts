@@ -9,9 +9,9 @@ import { CSV_TYPE, csvDocument } from "../http/csv.ts";
 import type { Endpoint } from "../http/endpoint.ts";
 import { endpoint } from "../http/endpoint.ts";
 import { accepted, withParameters } from "../http/media-types.ts";
-import { sendProblem } from "../http/problem.ts";
 import { AUDIT_CSV_HEAD, auditCsvLine } from "./audit-csv.ts";
 import { auditQuery, auditResponse } from "./audit-schemas.ts";
+import { sendQueryProblem } from "./operator-call.ts";
 
 const DEFAULT_LIMIT = 100;
 const MEDIA_TYPES = ["text/csv", "application/x-ndjson"] as const;
@@ -41,10 +41,8 @@ export function auditRoute(ports: ApiPorts, store: AuditStore): Endpoint {
         return sendEvents(request, reply, query, await read(store, query));
       } catch (error) {
         if (!(error instanceof RangeError)) throw error;
-        const pointer = `#/query/${query.before === undefined ? "after" : "before"}`;
-        return sendProblem(reply, "request_invalid", {
-          errors: [{ pointer, detail: "is not a valid cursor" }],
-        });
+        const name = query.before === undefined ? "after" : "before";
+        return sendQueryProblem(reply, name, "is not a valid cursor");
       }
     },
   });

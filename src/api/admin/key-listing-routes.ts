@@ -1,14 +1,13 @@
-import type { FastifyReply } from "fastify";
 import type { KeyCounts } from "../../core/keys/key-listing.ts";
 import { countKeys, listKeys } from "../../core/keys/key-listing.ts";
 import { operators } from "../http/access.ts";
 import type { ApiPorts } from "../http/calls.ts";
 import type { Endpoint } from "../http/endpoint.ts";
 import { endpoint } from "../http/endpoint.ts";
-import { sendProblem } from "../http/problem.ts";
 import { formatTime, keyBody } from "../keys/responses.ts";
 import { countQuery, filterOf, listQuery } from "./key-query.ts";
 import { keyCountsResponse, keyListResponse } from "./key-schemas.ts";
+import { sendQueryProblem } from "./operator-call.ts";
 
 const DEFAULT_PAGE = 100;
 
@@ -31,7 +30,7 @@ function listRoute(ports: ApiPorts): Endpoint {
       const { cursor, limit = DEFAULT_PAGE } = query;
       const page = { limit, ...(cursor !== undefined && { cursor }) };
       const found = await listKeys(ports.registry, filterOf(query), page);
-      if (found === "cursor_unknown") return sendCursorProblem(reply);
+      if (found === "cursor_unknown") return sendQueryProblem(reply, "cursor", "is not a valid cursor");
       const { views, examined, nextCursor } = found;
       return reply.send({ keys: views.map(keyBody), examined, next_cursor: nextCursor ?? null });
     },
@@ -51,14 +50,10 @@ function countRoute(ports: ApiPorts): Endpoint {
     response: { status: 200, description: "The counts of one part.", schema: keyCountsResponse },
     handle: async ({ query, reply }) => {
       const counts = await countKeys(ports.registry, filterOf(query), query.cursor);
-      return counts === "cursor_unknown" ? sendCursorProblem(reply) : reply.send(countsBody(counts));
+      return counts === "cursor_unknown"
+        ? sendQueryProblem(reply, "cursor", "is not a valid cursor")
+        : reply.send(countsBody(counts));
     },
-  });
-}
-
-function sendCursorProblem(reply: FastifyReply): FastifyReply {
-  return sendProblem(reply, "request_invalid", {
-    errors: [{ pointer: "#/query/cursor", detail: "is not a valid cursor" }],
   });
 }
 

@@ -1,4 +1,4 @@
-import { endSession, useLink } from "../../core/keys/console-session.ts";
+import { useLink } from "../../core/keys/console-session.ts";
 import type { Caller } from "../../core/keys/operator.ts";
 import { callerHas, callerName, OPERATOR_SCOPES } from "../../core/keys/operator.ts";
 import { KEY_PROBLEMS, SESSION_PROBLEMS } from "../http/access.ts";
@@ -13,10 +13,10 @@ import type { SignInCookie } from "../sign-in/signed-in-cookie.ts";
 import type { Link } from "./links.ts";
 import type { ConsolePorts, OperatorResult } from "./session-access.ts";
 import { operatorOf, ownPages, presentedOperators, signedIn } from "./session-access.ts";
-import { CONSOLE_COOKIE, clearPageCookie, setPageCookie } from "./session-cookie.ts";
+import { sendSignedOut, sendUncached, sessionTimes, setSessionCookie } from "./session-replies.ts";
 import { linkResponse, openedSessionResponse, sessionResponse, signInBody } from "./session-schemas.ts";
 import type { Session } from "./sessions.ts";
-import { ABSOLUTE_SECONDS } from "./sessions.ts";
+import { CONSOLE_SURFACE } from "./sessions.ts";
 
 const PATH = "/api/console/session";
 const DENIALS = [...KEY_PROBLEMS, ...SESSION_PROBLEMS] as const;
@@ -48,9 +48,9 @@ function signInRoute(ports: ConsolePorts): Endpoint {
       if (link !== undefined && !(await isUnused(link, call, { ports, caller: found.caller })))
         return deny({ problem: "link_invalid" });
       const session = ports.sessions.create({ kind: "credential", token });
-      if (!setCookie(call, ports, session)) return sendTooLong(call);
+      if (!setSessionCookie(call, CONSOLE_SURFACE, ports.sessions, session)) return sendTooLong(call);
       const body = sessionBody(ports, session, found.caller);
-      return sendBody(call.reply.code(201), { ...body, proof: session.proof });
+      return sendUncached(call.reply.code(201), { ...body, proof: session.proof });
     },
   });
 }
@@ -94,9 +94,9 @@ export function personSessionRoute(ports: ConsolePorts, cookie: SignInCookie): E
       if (!(await useLink(ports.registry, once, originOf(call.request, found.caller, ports))))
         return deny({ problem: "sign_in_expired" });
       cookie.clear(call.request, call.reply);
-      setCookie(call, ports, session);
+      setSessionCookie(call, CONSOLE_SURFACE, ports.sessions, session);
       const body = sessionBody(ports, session, found.caller);
-      return sendBody(call.reply.code(201), { ...body, proof: session.proof });
+      return sendUncached(call.reply.code(201), { ...body, proof: session.proof });
     },
   });
 }
@@ -110,7 +110,7 @@ function showRoute(ports: ConsolePorts): Endpoint {
     writes: false,
     response: { status: 200, description: "The session.", schema: sessionResponse },
     handle: async ({ reply, caller: { session, origin } }) =>
-      sendBody(reply, sessionBody(ports, session, origin.caller)),
+      sendUncached(reply, sessionBody(ports, session, origin.caller)),
   });
 }
 
@@ -126,8 +126,8 @@ function renewRoute(ports: ConsolePorts): Endpoint {
     async handle(call) {
       const { session, origin } = call.caller;
       const renewed = { ...session, seenMs: ports.nowMs() };
-      setCookie(call, ports, renewed);
-      return sendBody(call.reply, sessionBody(ports, renewed, origin.caller));
+      setSessionCookie(call, CONSOLE_SURFACE, ports.sessions, renewed);
+      return sendUncached(call.reply, sessionBody(ports, renewed, origin.caller));
     },
   });
 }
@@ -141,12 +141,7 @@ function signOutRoute(ports: ConsolePorts): Endpoint {
     access: signedIn(ports),
     writes: true,
     response: { status: 204, description: "The session has ended." },
-    async handle({ request, reply, caller: { session, origin } }) {
-      clearPageCookie(request, reply, CONSOLE_COOKIE);
-      const expiresAt = Math.ceil(session.startedMs / 1000) + ABSOLUTE_SECONDS;
-      await endSession(ports.registry, { sessionId: session.id, expiresAt }, origin);
-      return reply.code(204).send();
-    },
+    handle: (call) => sendSignedOut(call, CONSOLE_SURFACE, ports, call.caller),
   });
 }
 
@@ -163,14 +158,9 @@ function linkRoute(ports: ConsolePorts): Endpoint {
     async handle({ reply, caller }) {
       const { code, until } = ports.links.create(caller.token);
       const expiresAt = new Date(until * 1000).toISOString();
-      return sendBody(reply.code(201), { link: code, expires_at: expiresAt });
+      return sendUncached(reply.code(201), { link: code, expires_at: expiresAt });
     },
   });
-}
-
-function setCookie({ request, reply }: AnyCall, { sessions }: ConsolePorts, session: Session): boolean {
-  const value = { value: sessions.seal(session), maxAgeSeconds: ABSOLUTE_SECONDS };
-  return setPageCookie(request, reply, CONSOLE_COOKIE, value);
 }
 
 function sendTooLong(call: AnyCall) {
@@ -178,22 +168,11 @@ function sendTooLong(call: AnyCall) {
   return sendProblem(call.reply, "request_invalid", { errors: [{ pointer: "#/credential", detail }] });
 }
 
-function sendBody(reply: AnyCall["reply"], body: object) {
-  return reply.header("cache-control", "no-store").send(body);
-}
-
 function sessionBody({ sessions }: ConsolePorts, session: Session, caller: Caller) {
   return {
     name: callerName(caller),
     kind: caller.kind,
     scopes: OPERATOR_SCOPES.filter((scope) => callerHas(caller, scope)),
-    started_at: timeOf(session.startedMs),
-    ends_at: timeOf(sessions.endsMs(session)),
-    ends_at_latest: timeOf(session.startedMs + ABSOLUTE_SECONDS * 1000),
+    ...sessionTimes(sessions, session),
   };
-}
-
-/** RFC 3339, in whole seconds. */
-export function timeOf(ms: number): string {
-  return `${new Date(ms).toISOString().slice(0, 19)}Z`;
 }

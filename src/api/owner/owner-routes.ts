@@ -3,10 +3,10 @@ import { rotateByOwner } from "../../core/keys/key-renewal.ts";
 import { revokeFamily, revokeOne } from "../../core/keys/key-revocation.ts";
 import { familyRows } from "../../core/usage/usage-report.ts";
 import { keyListResponse, rotateBody } from "../admin/key-schemas.ts";
+import { sendQueryProblem } from "../admin/operator-call.ts";
 import { idempotencyKeyOf } from "../http/calls.ts";
 import type { Endpoint } from "../http/endpoint.ts";
 import { endpoint } from "../http/endpoint.ts";
-import { sendProblem } from "../http/problem.ts";
 import { registerAs } from "../keys/key-routes.ts";
 import { keyBody, sendDenial, sendIssued } from "../keys/responses.ts";
 import { issuedKey } from "../keys/schemas.ts";
@@ -53,10 +53,7 @@ function listRoute(ports: OwnerPorts): Endpoint {
       };
       const page = { limit: limit ?? DEFAULT_PAGE, ...(cursor !== undefined && { cursor }) };
       const found = await listKeys(ports.registry, filter, page);
-      if (found === "cursor_unknown")
-        return sendProblem(reply, "request_invalid", {
-          errors: [{ pointer: "#/query/cursor", detail: "is not a valid cursor" }],
-        });
+      if (found === "cursor_unknown") return sendQueryProblem(reply, "cursor", "is not a valid cursor");
       const { views, examined, nextCursor } = found;
       const body = { keys: views.map(keyBody), examined, next_cursor: nextCursor ?? null };
       return reply.header("cache-control", "no-store").send(body);

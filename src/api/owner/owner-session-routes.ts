@@ -1,11 +1,9 @@
-import { endSession, useLink } from "../../core/keys/console-session.ts";
+import { useLink } from "../../core/keys/console-session.ts";
 import { ownPages } from "../console/session-access.ts";
-import { clearPageCookie, setPageCookie } from "../console/session-cookie.ts";
-import { timeOf } from "../console/session-routes.ts";
-import type { Session } from "../console/sessions.ts";
-import { ABSOLUTE_SECONDS, HOLDER_SURFACE } from "../console/sessions.ts";
+import { sendSignedOut, sendUncached, sessionTimes, setSessionCookie } from "../console/session-replies.ts";
+import { HOLDER_SURFACE } from "../console/sessions.ts";
 import { originOf } from "../http/calls.ts";
-import type { Call, Endpoint } from "../http/endpoint.ts";
+import type { Endpoint } from "../http/endpoint.ts";
 import { endpoint } from "../http/endpoint.ts";
 import { denyUnauthenticated } from "../http/unauthenticated-calls.ts";
 import type { SignInCookie } from "../sign-in/signed-in-cookie.ts";
@@ -43,9 +41,9 @@ function signInRoute(ports: OwnerPorts, cookie: SignInCookie): Endpoint {
       if (!(await useLink(ports.registry, once, originOf(request, holder.owner, ports))))
         return deny("sign_in_expired");
       cookie.clear(request, reply);
-      setCookie({ request, reply }, ports, session);
+      setSessionCookie({ request, reply }, HOLDER_SURFACE, ports.holderSessions, session);
       const body = sessionBody(ports, holder);
-      return send(reply.code(201), { ...body, proof: session.proof });
+      return sendUncached(reply.code(201), { ...body, proof: session.proof });
     },
   });
 }
@@ -58,7 +56,7 @@ function showRoute(ports: OwnerPorts): Endpoint {
     access: signedInHolders(ports),
     writes: false,
     response: { status: 200, description: "The session.", schema: ownerSessionResponse },
-    handle: async ({ reply, caller }) => send(reply, sessionBody(ports, caller)),
+    handle: async ({ reply, caller }) => sendUncached(reply, sessionBody(ports, caller)),
   });
 }
 
@@ -73,8 +71,8 @@ function renewRoute(ports: OwnerPorts): Endpoint {
     response: { status: 200, description: "The session.", schema: ownerSessionResponse },
     async handle(call) {
       const session = { ...call.caller.session, seenMs: ports.nowMs() };
-      setCookie(call, ports, session);
-      return send(call.reply, sessionBody(ports, { ...call.caller, session }));
+      setSessionCookie(call, HOLDER_SURFACE, ports.holderSessions, session);
+      return sendUncached(call.reply, sessionBody(ports, { ...call.caller, session }));
     },
   });
 }
@@ -88,24 +86,8 @@ function signOutRoute(ports: OwnerPorts): Endpoint {
     access: signedInHolders(ports),
     writes: true,
     response: { status: 204, description: "The session has ended." },
-    async handle({ request, reply, caller: { session, origin } }) {
-      clearPageCookie(request, reply, HOLDER_SURFACE.cookie);
-      const expiresAt = Math.ceil(session.startedMs / 1000) + ABSOLUTE_SECONDS;
-      await endSession(ports.registry, { sessionId: session.id, expiresAt }, origin);
-      return reply.code(204).send();
-    },
+    handle: (call) => sendSignedOut(call, HOLDER_SURFACE, ports, call.caller),
   });
-}
-
-type AnyCall = Pick<Call<unknown, unknown>, "request" | "reply">;
-
-function setCookie({ request, reply }: AnyCall, { holderSessions }: OwnerPorts, session: Session): void {
-  const value = { value: holderSessions.seal(session), maxAgeSeconds: ABSOLUTE_SECONDS };
-  setPageCookie(request, reply, HOLDER_SURFACE.cookie, value);
-}
-
-function send(reply: AnyCall["reply"], body: object) {
-  return reply.header("cache-control", "no-store").send(body);
 }
 
 function sessionBody(
@@ -117,8 +99,6 @@ function sessionBody(
     name,
     owner: owner.owner,
     roles: roles.map((role) => ({ name: role.name, scopes: [...role.scopes], ttl: role.ttlSeconds })),
-    started_at: timeOf(session.startedMs),
-    ends_at: timeOf(holderSessions.endsMs(session)),
-    ends_at_latest: timeOf(session.startedMs + ABSOLUTE_SECONDS * 1000),
+    ...sessionTimes(holderSessions, session),
   };
 }

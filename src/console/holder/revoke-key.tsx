@@ -5,7 +5,7 @@ import { Time } from "../parts/time.tsx";
 import { useToast } from "../parts/toast.tsx";
 import type { KeyDialogProps } from "./rotate-key.tsx";
 
-/** Ends a key, or its whole family. It asks for the start of the key's id, which says what is about to end. */
+/** Ends a key, or its whole family. It asks to type `revoke`, and shows the id and the last use of what is about to end. */
 export function RevokeKey({ client, value, onChange, onClose }: KeyDialogProps) {
   const toast = useToast();
   const [withFamily, setWithFamily] = useState(value.status !== "superseded");

@@ -6,13 +6,16 @@ export interface SelectProps<Value extends string> {
   /** Each value with its text. */
   readonly options: readonly (readonly [value: Value, text: string])[];
   readonly name?: string;
+  /** The error of the value, as a sentence. */
+  readonly error?: string | undefined;
   onChange(value: Value): void;
 }
 
 /** A choice of one value. */
-export function Select<Value extends string>({ label, value, options, name, onChange }: SelectProps<Value>) {
+export function Select<Value extends string>(props: SelectProps<Value>) {
+  const { label, value, options, name, error, onChange } = props;
   return (
-    <Field label={label}>
+    <Field label={label} error={error}>
       {(ids) => (
         <select
           {...ids}

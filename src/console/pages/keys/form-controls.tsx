@@ -36,23 +36,3 @@ export function TextField({ label, hint, value, error, isRequired = false, onCha
     </Field>
   );
 }
-
-export interface SelectFieldProps extends Omit<TextFieldProps, "isRequired"> {
-  readonly options: readonly (readonly [value: string, text: string])[];
-}
-
-export function SelectField({ label, hint, value, error, options, onChange }: SelectFieldProps) {
-  return (
-    <Field label={label} {...(hint !== undefined && { hint })} error={error}>
-      {(ids) => (
-        <select {...ids} value={value} onChange={({ currentTarget }) => onChange(currentTarget.value)}>
-          {options.map(([option, text]) => (
-            <option key={option} value={option}>
-              {text}
-            </option>
-          ))}
-        </select>
-      )}
-    </Field>
-  );
-}

@@ -5,9 +5,10 @@ import { useClient, useMissingScope } from "../../data/context.ts";
 import { formatSeconds } from "../../data/format.ts";
 import { useAction } from "../../data/use-action.ts";
 import { Button } from "../../parts/button.tsx";
+import { Select } from "../../parts/select.tsx";
 import { ProblemNotice } from "../../parts/states.tsx";
 import { hrefOf } from "../../shell/route.ts";
-import { errorAt, SelectField, TextField } from "./form-controls.tsx";
+import { errorAt, TextField } from "./form-controls.tsx";
 import { randomId } from "./random-id.ts";
 import type { RegistrationForm } from "./registration.ts";
 import { EMPTY_FORM, registrationOf } from "./registration.ts";
@@ -85,7 +86,7 @@ function Identity({ form, change, error, roles, plans }: PartProps & Omit<Regist
         error={error("#/name")}
         onChange={(name) => change({ name })}
       />
-      <SelectField
+      <Select
         label="Role"
         value={form.role}
         error={error("#/key_type")}
@@ -100,7 +101,7 @@ function Identity({ form, change, error, roles, plans }: PartProps & Omit<Regist
         onChange={(owner) => change({ owner })}
       />
       {mayAssignPlans && (
-        <SelectField
+        <Select
           label="Plan"
           value={form.plan}
           error={error("#/plan")}
@@ -141,10 +142,9 @@ interface LifetimeProps {
 function Lifetime({ role, value, onChange }: LifetimeProps) {
   const shorter = LIFETIMES.filter(([seconds]) => seconds < role.ttl_seconds);
   return (
-    <SelectField
+    <Select
       label="Lifetime"
       value={value}
-      error={undefined}
       options={[
         ["", `${formatSeconds(role.ttl_seconds)} (of the role)`],
         ...shorter.map(([seconds, text]) => [String(seconds), text] as const),

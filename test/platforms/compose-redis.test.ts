@@ -1,28 +1,18 @@
-import { cpSync, mkdtempSync, readFileSync, realpathSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { z } from "zod";
 import { PLATFORMS, writeNote } from "../../scripts/platforms.ts";
-import { run } from "../../scripts/run.ts";
-import { removeAtEnd } from "../support/at-end.ts";
 import { REGISTRY_SLOT } from "../support/cluster.ts";
 import { readCompose } from "../support/compose.ts";
 import { imagesOfStore, versionsHere } from "../support/compose-images.ts";
+import { composeFolder, sendInside } from "../support/compose-project.ts";
 import type { ComposeProject } from "../support/compose-runner.ts";
 import { startCompose } from "../support/compose-runner.ts";
 
-const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 const WITHIN = { timeout: 120_000, interval: 500 };
 const API = "http://127.0.0.1:8000/api/auth/v2";
-
-/** Sends the request of its arguments, and prints the response as JSON. */
-const FETCH = `const [url, init] = process.argv.slice(1);
-const response = await fetch(url, JSON.parse(init));
-console.log(JSON.stringify({ status: response.status, body: await response.text() }));`;
-const answer = z.object({ status: z.number(), body: z.string() });
 
 /** Of each file: the service that fails over, and how the tests ask who is the primary. */
 const TOPOLOGIES = [
@@ -81,11 +71,7 @@ describe(PLATFORMS["compose-redis.test.ts"], () => {
       readFileSync(join(folder, "deploy/compose/secrets", name), "utf8").trim();
 
     beforeAll(async () => {
-      folder = realpathSync(mkdtempSync(join(tmpdir(), "latchkey-compose-")));
-      removeAtEnd(folder);
-      cpSync(join(ROOT, "deploy"), join(folder, "deploy"), { recursive: true });
-      cpSync(join(ROOT, "latchkey.yaml"), join(folder, "latchkey.yaml"));
-      await run("sh", [join(folder, "deploy/compose/make-secrets.sh")]);
+      folder = await composeFolder();
       project = await startCompose({
         file,
         folder: join(folder, "deploy/compose"),
@@ -99,8 +85,7 @@ describe(PLATFORMS["compose-redis.test.ts"], () => {
       await rm(folder, { recursive: true, force: true });
     });
 
-    const send = async (url: string, init: RequestInit = {}) =>
-      answer.parse(JSON.parse(await project.node(FETCH, url, JSON.stringify(init))));
+    const send = (url: string, init?: RequestInit) => sendInside(project, url, init);
 
     /** A failover answers 503, and so does a primary without a replica, because of REDIS_WAIT_REPLICAS. */
     const register = () =>

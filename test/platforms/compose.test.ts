@@ -1,16 +1,14 @@
-import { cpSync, mkdtempSync, readFileSync, realpathSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { parse } from "yaml";
 import { z } from "zod";
 import { PLATFORMS, writeNote } from "../../scripts/platforms.ts";
-import { run } from "../../scripts/run.ts";
-import { removeAtEnd } from "../support/at-end.ts";
 import { readCompose } from "../support/compose.ts";
 import { imagesHere, versionsHere } from "../support/compose-images.ts";
+import { composeFolder, sendInside } from "../support/compose-project.ts";
 import type { ComposeProject } from "../support/compose-runner.ts";
 import { startCompose } from "../support/compose-runner.ts";
 
@@ -18,23 +16,13 @@ const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 /** For services that have no health check. */
 const WAIT = { timeout: 60_000, interval: 500 };
 
-/** Sends the request of its arguments, and prints the response as JSON. */
-const FETCH = `const [url, init] = process.argv.slice(1);
-const response = await fetch(url, JSON.parse(init));
-console.log(JSON.stringify({ status: response.status, body: await response.text() }));`;
-const answer = z.object({ status: z.number(), body: z.string() });
-
 describe(PLATFORMS["compose.test.ts"], () => {
   let folder: string;
   let project: ComposeProject;
   const file = readCompose();
 
   beforeAll(async () => {
-    folder = realpathSync(mkdtempSync(join(tmpdir(), "latchkey-compose-")));
-    removeAtEnd(folder);
-    cpSync(join(ROOT, "deploy"), join(folder, "deploy"), { recursive: true });
-    cpSync(join(ROOT, "latchkey.yaml"), join(folder, "latchkey.yaml"));
-    await run("sh", [join(folder, "deploy/compose/make-secrets.sh")]);
+    folder = await composeFolder();
     project = await startCompose({
       file,
       folder: join(folder, "deploy/compose"),
@@ -53,8 +41,7 @@ describe(PLATFORMS["compose.test.ts"], () => {
     await rm(folder, { recursive: true, force: true });
   });
 
-  const send = async (url: string, init: RequestInit = {}) =>
-    answer.parse(JSON.parse(await project.node(FETCH, url, JSON.stringify(init))));
+  const send = (url: string, init?: RequestInit) => sendInside(project, url, init);
 
   async function register(): Promise<string> {
     const body = JSON.stringify({ name: "compose", key_type: "basic" });

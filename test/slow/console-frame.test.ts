@@ -135,6 +135,34 @@ test("a link ends an open session only if the person agrees, and no tab shows wh
   expect(await page.locator(".before").count()).toBe(0);
 });
 
+test("a call that was on its way during a sign-in of another tab ends no session", async () => {
+  const page = await tested.open();
+  await overview(page).waitFor();
+  const [caught, released] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+  // It has the proof of the first session, and gets the cookie of the second one.
+  await page.route("**/api/admin/status", async (route) => {
+    caught.resolve();
+    await released.promise;
+    await route.continue();
+  });
+  await page.evaluate('location.hash = "#/migration"');
+  await caught.promise;
+  const { key, keyId } = await newKey("chief");
+  const { link } = await createClient({ url: tested.origin, token: key }).console.link();
+  const tab = await page.context().newPage();
+  tab.once("dialog", (dialog) => void dialog.accept());
+  await tab.goto(`${tested.origin}/console#link=${link}`);
+  const person = { name: `key:${keyId}` };
+  await tab.getByRole("button", person).waitFor();
+  await page.getByRole("button", person).waitFor();
+  const overtaken = page.waitForResponse((response) => response.status() === 401);
+  released.resolve();
+  await overtaken;
+  await page.getByRole("button", person).waitFor();
+  await tab.reload();
+  await tab.getByRole("button", person).waitFor();
+});
+
 test("a reload and a second tab keep the session, another profile has none", async () => {
   const page = await tested.open();
   await page.reload();

@@ -1,6 +1,7 @@
-import { useEffect, useState } from "preact/hooks";
+import { useState } from "preact/hooks";
 import { Problems } from "../data/context.ts";
 import { useAction } from "../data/use-action.ts";
+import { useBrowserSession } from "../data/use-browser-session.ts";
 import { Button } from "../parts/button.tsx";
 import { ErrorState, Loading, ProblemNotice } from "../parts/states.tsx";
 import { Toasts } from "../parts/toast.tsx";
@@ -11,7 +12,7 @@ import { Welcome } from "./welcome.tsx";
 
 /** The page for holders of keys. */
 export function HolderApp({ sessions }: { readonly sessions: OwnerSessions }) {
-  const state = useOwnerState(sessions);
+  const state = useBrowserSession(sessions);
   // The key lives here and nowhere else: neither in the document nor in any storage.
   const [pasted, setPasted] = useState<string | undefined>(undefined);
   const session = state.kind === "signed-in" ? state.session : undefined;
@@ -78,22 +79,4 @@ function SignedIn({ name, sessions }: { readonly name: string; readonly sessions
       {signOut.problem !== undefined && <ProblemNotice problem={signOut.problem} />}
     </div>
   );
-}
-
-const ACTIONS = ["keydown", "pointerdown"] as const;
-
-function useOwnerState(sessions: OwnerSessions): OwnerState {
-  const [state, setState] = useState(sessions.state);
-  useEffect(() => {
-    const update = () => setState(sessions.state());
-    const onAction = () => sessions.onAction();
-    update();
-    for (const type of ACTIONS) addEventListener(type, onAction, { passive: true });
-    const unsubscribe = sessions.subscribe(update);
-    return () => {
-      unsubscribe();
-      for (const type of ACTIONS) removeEventListener(type, onAction);
-    };
-  }, [sessions]);
-  return state;
 }

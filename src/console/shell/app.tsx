@@ -1,6 +1,7 @@
 import { useEffect, useMemo, useState } from "preact/hooks";
 import { Console } from "../data/context.ts";
-import type { ConsoleSessions, SessionState } from "../data/session.ts";
+import type { ConsoleSessions } from "../data/session.ts";
+import { useBrowserSession } from "../data/use-browser-session.ts";
 import type { Page } from "../page.ts";
 import { ErrorState, Loading } from "../parts/states.tsx";
 import { Toasts } from "../parts/toast.tsx";
@@ -16,7 +17,7 @@ export interface AppProps {
 
 /** The whole console. */
 export function App({ pages, sessions, start }: AppProps) {
-  const state = useSessionState(sessions);
+  const state = useBrowserSession(sessions);
   const [linkProblem, setLinkProblem] = useState<unknown>(undefined);
   useEffect(() => void start.then(setLinkProblem), [start]);
   const session = state.kind === "signed-in" ? state.session : undefined;
@@ -42,23 +43,3 @@ export function App({ pages, sessions, start }: AppProps) {
     </main>
   );
 }
-
-function useSessionState(sessions: ConsoleSessions): SessionState {
-  const [state, setState] = useState(sessions.state);
-  useEffect(() => {
-    const update = () => setState(sessions.state());
-    update();
-    return sessions.subscribe(update);
-  }, [sessions]);
-  useEffect(() => {
-    const onAction = () => sessions.onAction();
-    for (const type of ACTIONS) addEventListener(type, onAction, { passive: true });
-    return () => {
-      for (const type of ACTIONS) removeEventListener(type, onAction);
-    };
-  }, [sessions]);
-  return state;
-}
-
-/** What a person does. Calls that a page repeats by itself do not keep a session open. */
-const ACTIONS = ["keydown", "pointerdown"] as const;

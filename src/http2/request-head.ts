@@ -49,6 +49,9 @@ const CONNECTION_HEADERS = new Set([
   "transfer-encoding",
   "upgrade",
 ]);
+/** A token, but no CONNECT: this server opens no tunnels, and a CONNECT with a path is malformed (RFC 9113 §8.5). */
+const METHOD_VALUE = /^(?!CONNECT$)[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
+const SLASH = 0x2f;
 const CONTENT_LENGTH_VALUE = /^\d{1,15}$/;
 
 const [METHOD, PATH, SCHEME, AUTHORITY, CONTENT_LENGTH, REGULAR, FIRST_FURTHER_BIT] = [
@@ -116,8 +119,10 @@ function storeField(validator: HeaderValidator, { bit, index }: SingleField, val
     if (head.fields[index] !== value) head.fields[index] = value;
   } else if (bit === METHOD) {
     if (head.method !== value) head.method = value;
+    if (value !== "POST" && !METHOD_VALUE.test(value)) validator.isMalformed = true;
   } else if (bit === PATH) {
     if (head.path !== value) head.path = value;
+    if (value.charCodeAt(0) !== SLASH && value !== "*") validator.isMalformed = true;
   } else if (bit === CONTENT_LENGTH) {
     head.contentLength = Number(value);
     if (!CONTENT_LENGTH_VALUE.test(value)) validator.isMalformed = true;

@@ -1,5 +1,15 @@
 import { encodeFrame, encodeUint32s, FLAG, FRAME, PREFACE, SETTING } from "../../src/http2/frames.ts";
-import { checkOf, data, ended, headers, lastMessage, OPENING, padded, SERVED, settings } from "./http2-frames.ts";
+import {
+  checkOf,
+  data,
+  ended,
+  headers,
+  lastMessage,
+  OPENING,
+  padded,
+  SERVED,
+  settings,
+} from "./http2-frames.ts";
 
 /** Bytes after a valid preface, and the lines that an echo server sends then. */
 export type FrameCase = readonly [what: string, bytes: Buffer, outcome: readonly string[]];

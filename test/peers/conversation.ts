@@ -25,7 +25,7 @@ const PROBE_ID = 2 ** 31 - 1;
 const PROBE_FLAGS = FLAG.END_HEADERS | FLAG.END_STREAM;
 const PROBE = encodeFrame(FRAME.HEADERS, PROBE_FLAGS, PROBE_ID, encodeHeaderBlock(HEAD));
 /** After this time, a server that neither reacts nor closes is a fault. */
-const STALLED_MS = 5_000;
+const STALLED_MS = 60_000;
 
 /**
  * Plays the bytes of a client frame by frame. Each frame is sent when the server has reacted to the frames before: it has

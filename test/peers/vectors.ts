@@ -111,6 +111,9 @@ const FRAMES: readonly Conversation[] = [
     "§8.3.1: OPTIONS *",
     headers(1, HEAD.with(0, [":method", "OPTIONS"]).with(2, [":path", "*"]), WHOLE),
   ),
+  vector("§8.3.1: a path with a quotation mark", headers(1, HEAD.with(2, [":path", '/"']), WHOLE)),
+  vector("§8.3.1: a path with a fragment", headers(1, HEAD.with(2, [":path", "/#a"]), WHOLE)),
+  vector("§8.3.1: an asterisk as path", headers(1, HEAD.with(2, [":path", "*"]), WHOLE)),
   vector("§8.3.1: another scheme", headers(1, HEAD.with(1, [":scheme", "ftp"]), WHOLE)),
   vector("§8.3.1: a host that differs from :authority", headers(1, [...HEAD, ["host", "another"]], WHOLE)),
   vector(

@@ -32,6 +32,8 @@ export interface HeaderValidator {
   isMalformed: boolean;
   /** Names that were found valid. Requests repeat them. */
   readonly validNames: Set<string>;
+  /** The last path that was found valid. */
+  validPath: string;
 }
 
 /** What a field counts beyond its name and value (RFC 9113 §6.5.2). This limits the number of fields as well. */
@@ -49,6 +51,10 @@ const CONNECTION_HEADERS = new Set([
   "transfer-encoding",
   "upgrade",
 ]);
+/** A token, but no CONNECT: this server opens no tunnels, and a CONNECT with a path is malformed (RFC 9113 §8.5). */
+const METHOD_VALUE = /^(?!CONNECT$)[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
+/** RFC 9113 §8.3.1. A space or a byte beyond ASCII is in no URI. */
+const PATH_VALUE = /^(?:\/[\x21-\x7e]*|\*)$/;
 const CONTENT_LENGTH_VALUE = /^\d{1,15}$/;
 
 const [METHOD, PATH, SCHEME, AUTHORITY, CONTENT_LENGTH, REGULAR, FIRST_FURTHER_BIT] = [
@@ -76,7 +82,16 @@ export function createHeaderValidator(maxBytes: number, singleFields: SingleFiel
   const fields = Array.from({ length: singleFields.size - HTTP2_FIELDS.length }, () => undefined);
   const head = { method: "", path: "", contentLength: undefined, fields, fault: undefined };
   const validNames = new Set<string>();
-  return { maxBytes, singleFields, head, seenBits: 0, bytes: 0, isMalformed: false, validNames };
+  return {
+    maxBytes,
+    singleFields,
+    head,
+    seenBits: 0,
+    bytes: 0,
+    isMalformed: false,
+    validNames,
+    validPath: "",
+  };
 }
 
 /** Prepares the validator for the next header block. The values in the head stay: requests of a connection repeat most of them. */
@@ -116,8 +131,12 @@ function storeField(validator: HeaderValidator, { bit, index }: SingleField, val
     if (head.fields[index] !== value) head.fields[index] = value;
   } else if (bit === METHOD) {
     if (head.method !== value) head.method = value;
+    if (value !== "POST" && !METHOD_VALUE.test(value)) validator.isMalformed = true;
   } else if (bit === PATH) {
     if (head.path !== value) head.path = value;
+    if (value === validator.validPath) return;
+    if (PATH_VALUE.test(value)) validator.validPath = value;
+    else validator.isMalformed = true;
   } else if (bit === CONTENT_LENGTH) {
     head.contentLength = Number(value);
     if (!CONTENT_LENGTH_VALUE.test(value)) validator.isMalformed = true;

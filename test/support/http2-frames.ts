@@ -73,7 +73,7 @@ export function checkOf(streamId: number, text: string): Buffer {
 }
 
 /** RFC 9113 §7. */
-const ERROR_NAMES = [
+export const ERROR_NAMES = [
   "NO_ERROR",
   "PROTOCOL_ERROR",
   "INTERNAL_ERROR",

@@ -5,7 +5,7 @@ import type { Connection, ConnectionDeps, Load } from "../../src/http2/connectio
 import { createLoad } from "../../src/http2/load.ts";
 import { createSingleFields } from "../../src/http2/request-head.ts";
 import { serveConnection } from "../../src/http2/serve-connection.ts";
-import type { MemorySocket } from "./memory-socket.ts";
+import type { MemorySocket, MemorySocketOptions } from "./memory-socket.ts";
 import { memorySocket } from "./memory-socket.ts";
 
 export interface MemoryClient extends MemorySocket {
@@ -15,7 +15,7 @@ export interface MemoryClient extends MemorySocket {
 /** The gRPC server without a network and without time. It echoes the message of a Check. */
 export interface MemoryServer {
   readonly load: Load;
-  connect(options?: { readonly readsNothing?: boolean }): MemoryClient;
+  connect(options: MemorySocketOptions): MemoryClient;
 }
 
 export interface MemoryServerOptions {

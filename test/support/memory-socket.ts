@@ -4,8 +4,6 @@ import type { Socket } from "node:net";
 /** A socket without a network: what arrives is delivered in one call, so that a test needs no event loop. */
 export interface MemorySocket {
   readonly socket: Socket;
-  /** Everything that the server has sent. */
-  readonly sent: Buffer[];
   /** Delivers bytes, unless the server has paused the socket or closed it. Returns whether it took them. */
   deliver(bytes: Buffer): boolean;
   close(): void;
@@ -13,10 +11,15 @@ export interface MemorySocket {
 
 const HIGH_WATER_MARK_BYTES = 16 * 1024;
 
-/** @param readsNothing the client takes no bytes, so all that is sent waits in the socket */
-export function memorySocket({ readsNothing = false } = {}): MemorySocket {
+export interface MemorySocketOptions {
+  /** Bytes from the server, valid during the call only. */
+  readonly onSent: (bytes: Buffer) => void;
+  /** The client takes no bytes, so all that is sent waits in the socket. */
+  readonly readsNothing?: boolean;
+}
+
+export function memorySocket({ onSent, readsNothing = false }: MemorySocketOptions): MemorySocket {
   const events = new EventEmitter();
-  const sent: Buffer[] = [];
   let isPaused = false;
   const close = () => {
     if (state.destroyed) return;
@@ -28,8 +31,7 @@ export function memorySocket({ readsNothing = false } = {}): MemorySocket {
     writableEnded: false,
     writableLength: 0,
     write(bytes: Buffer, onWritten: () => void): boolean {
-      // The server may reuse its buffer once the bytes are written.
-      sent.push(Buffer.from(bytes));
+      onSent(bytes);
       if (readsNothing) state.writableLength += bytes.length;
       else onWritten();
       return state.writableLength < HIGH_WATER_MARK_BYTES;
@@ -49,7 +51,6 @@ export function memorySocket({ readsNothing = false } = {}): MemorySocket {
   return {
     // The server uses these members only.
     socket: state as unknown as Socket,
-    sent,
     deliver(bytes) {
       if (state.destroyed || isPaused) return false;
       events.emit("data", bytes);

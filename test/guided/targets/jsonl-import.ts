@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { parseDocument } from "yaml";
 import { decodeBody, InvalidBody, parseForm, parseStrictJson } from "../../../src/api/http/json-body.ts";
 import { parseImportLine } from "../../../src/api/legacy/import-line.ts";
 import type { LegacyEntry } from "../../../src/core/legacy/import-entry.ts";
@@ -40,6 +41,9 @@ function expectStrict(text: string): void {
   const strict = parseStrictJson(text);
   if (!strict.ok) return;
   assert.deepEqual(strict.value, JSON.parse(text));
+  // JSON is YAML, and this parser reports duplicates.
+  const codes = parseDocument(text, { logLevel: "silent" }).errors.map(({ code }) => code);
+  assert.ok(!codes.includes("DUPLICATE_KEY"), "no duplicate is accepted");
   assert.deepEqual(parseStrictJson(JSON.stringify(strict.value)), strict);
 }
 

@@ -24,6 +24,7 @@ function expectCanonical(requestTarget: string, params: PathParams): void {
   );
   // The URL Standard repairs dot segments, backslashes and characters that are not encoded.
   assert.equal(new URL(`http://latchkey${path}`).pathname, path, "the URL Standard repairs nothing");
+  assert.doesNotMatch(decodeURIComponent(path), /%[0-9A-Fa-f]{2}/, "a second decoding changes nothing");
   assert.ok(path.length <= 3 * requestTarget.length, "the length is bounded");
 }
 

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { hasThreeParts } from "../../core/decision/credential.ts";
+import { describeFieldName } from "../../core/legacy/field-name.ts";
 import type { LegacyEntry } from "../../core/legacy/import-entry.ts";
 import { parseStrictJson } from "../http/json-body.ts";
 import { keyName, roleName } from "../keys/schemas.ts";
@@ -30,14 +31,14 @@ const importLine = z
     message: "needs api_key or api_key_hash, exactly one of them",
   });
 
-/** Parses one line of NDJSON. Returns why it is rejected as a text, which never contains the key. */
+/** Parses one line of NDJSON. Returns why it is rejected as one line of text, which never contains the key. */
 export function parseImportLine(text: string, line: number): LegacyEntry | string {
   const json = parseStrictJson(text);
   if (!json.ok) return json.fault;
   const parsed = importLine.safeParse(json.value);
   if (!parsed.success) {
     return parsed.error.issues
-      .map(({ path, message }) => [path.join("."), message].filter((part) => part !== "").join(": "))
+      .map((issue) => [issue.path.join("."), describeIssue(issue)].filter((part) => part !== "").join(": "))
       .join("; ");
   }
   const { api_key, api_key_hash, name, role, owner, created_at, expires_at } = parsed.data;
@@ -51,4 +52,9 @@ export function parseImportLine(text: string, line: number): LegacyEntry | strin
     ...(created_at !== undefined && { createdAt: created_at }),
     ...(expires_at !== undefined && { expiresAt: expires_at }),
   };
+}
+
+function describeIssue(issue: z.core.$ZodIssue): string {
+  if (issue.code !== "unrecognized_keys") return issue.message;
+  return `unknown fields: ${[...new Set(issue.keys.map(describeFieldName))].join(", ")}`;
 }

@@ -23,6 +23,7 @@ export default defineConfig({
             // The package needs no platform, and a change that breaks its build must not wait for them.
             "test/platforms/package.test.ts",
             "test/fuzz/**/*.test.ts",
+            "test/guided/**/*.test.ts",
             "test/histories/**/*.test.ts",
             "test/soak/**/*.test.ts",
           ],
@@ -36,6 +37,7 @@ export default defineConfig({
           name: "long",
           include: [
             "test/fuzz/**/*.test.ts",
+            "test/guided/**/*.test.ts",
             "test/histories/**/*.test.ts",
             "test/soak/**/*.test.ts",
             "test/slow/sentinel-failover.test.ts",

@@ -14,6 +14,7 @@ const LONG_FAILOVERS = "200";
 const projects = long ? ["long"] : ["unit", "contract", "e2e", ...(all ? ["slow"] : [])];
 const longEnvironment = {
   FUZZ_SECONDS: LONG_SECONDS,
+  GUIDED_SECONDS: LONG_SECONDS,
   HISTORY_SECONDS: LONG_SECONDS,
   SOAK_SECONDS: LONG_SECONDS,
   SENTINEL_FAILOVERS: LONG_FAILOVERS,

@@ -1,5 +1,6 @@
 import type { Command } from "commander";
 import type { Limits, PlanKeys, Plans } from "../client/types.ts";
+import { visible } from "../core/escape-text.ts";
 import { whenComplete } from "./counted.ts";
 import { UsageError } from "./exit-codes.ts";
 import type { Io } from "./io.ts";
@@ -7,7 +8,7 @@ import { addNearLimits } from "./near-limits.ts";
 import { addOverrideList } from "./override-list.ts";
 import type { SubjectOptions } from "./overrides.ts";
 import { addOverrideCommands, showOverride, withSubject } from "./overrides.ts";
-import { formatTable, visible } from "./table.ts";
+import { formatTable } from "./table.ts";
 import { keyIdArgument, withClient } from "./with-client.ts";
 
 /** `latchkey limits …`: the buckets and quotas of a live instance or of its fleet. */

@@ -1,9 +1,10 @@
 import type { Command } from "commander";
 import type { LimitOverride } from "../client/types.ts";
+import { visible } from "../core/escape-text.ts";
 import { parseDuration } from "../core/policy/duration.ts";
 import { UsageError } from "./exit-codes.ts";
 import type { Io } from "./io.ts";
-import { formatTable, visible } from "./table.ts";
+import { formatTable } from "./table.ts";
 import { nameArgument, withClient } from "./with-client.ts";
 
 /** The options that name the subject of an override: exactly one of them. */

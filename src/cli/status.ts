@@ -1,7 +1,8 @@
 import type { Command } from "commander";
 import type { Status } from "../client/types.ts";
+import { visible } from "../core/escape-text.ts";
 import type { Io } from "./io.ts";
-import { formatTable, visible } from "./table.ts";
+import { formatTable } from "./table.ts";
 import { withClient } from "./with-client.ts";
 
 /** `latchkey status`: one instance, its store and the other instances. */

@@ -1,3 +1,5 @@
+import { visible } from "../core/escape-text.ts";
+
 /** Formats rows in columns: headings in capitals, two spaces between columns, control characters escaped. */
 export function formatTable(headings: readonly string[], rows: readonly (readonly string[])[]): string {
   const cells = [headings.map((heading) => heading.toUpperCase()), ...rows.map((row) => row.map(visible))];
@@ -10,12 +12,4 @@ export function formatTable(headings: readonly string[], rows: readonly (readonl
         .trimEnd(),
     )
     .join("\n");
-}
-
-/** Escapes the characters that a terminal would act on, because clients choose the names of their keys. */
-export function visible(text: string): string {
-  return text.replace(/[\p{Cc}\p{Cf}\u2028\u2029]/gu, (character) => {
-    const code = character.codePointAt(0) ?? 0;
-    return `\\u{${code.toString(16)}}`;
-  });
 }

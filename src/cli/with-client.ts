@@ -6,9 +6,9 @@ import { LatchkeyProblem, LatchkeyUnreachable } from "../client/problem.ts";
 import { tokenProblem, urlProblem } from "../client/transport.ts";
 import { trimSecret } from "../config/secret-text.ts";
 import { textOf } from "../config/text-file.ts";
+import { visible } from "../core/escape-text.ts";
 import { EXIT, UsageError } from "./exit-codes.ts";
 import type { Io } from "./io.ts";
-import { visible } from "./table.ts";
 
 const DEFAULT_URL = "http://127.0.0.1:8000";
 const PROBE_TIMEOUT_MS = 2000;

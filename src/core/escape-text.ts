@@ -8,3 +8,11 @@ export function escapeUnsafe(json: string): string {
     return units.map((unit) => `\\u${unit.toString(16).padStart(4, "0")}`).join("");
   });
 }
+
+/** Escapes the characters that a terminal would act on, because clients choose the names of their keys, and files have other authors. The result is one line. */
+export function visible(text: string): string {
+  return text.replace(/[\p{Cc}\p{Cf}\u2028\u2029]/gu, (character) => {
+    const code = character.codePointAt(0) ?? 0;
+    return `\\u{${code.toString(16)}}`;
+  });
+}

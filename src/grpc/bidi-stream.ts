@@ -7,6 +7,7 @@ import {
   sendReset,
   unsentBytes,
 } from "../http2/server.ts";
+import { createByteQueue } from "./byte-queue.ts";
 import { FRAME_HEAD_BYTES } from "./message-frame.ts";
 import { endResponse, rejectCall, sendMessage, startResponse } from "./responses.ts";
 import { UNDECODABLE_MESSAGE } from "./status.ts";
@@ -27,9 +28,7 @@ export function serveBidiStream(
   respond: (request: Buffer) => Uint8Array,
   onClose: () => void,
 ): void {
-  let buffered: Buffer = Buffer.alloc(0);
-  /** Arrived during backpressure. */
-  let pieces: Buffer[] = [];
+  const queue = createByteQueue();
   let isStarted = false;
   const start = () => {
     if (!isStarted) startResponse(stream);
@@ -37,9 +36,9 @@ export function serveBidiStream(
   };
   const count = countBody(stream, onClose);
   const processBuffered = () => {
-    buffered = Buffer.concat([buffered, ...pieces]);
-    pieces = [];
-    while (buffered.length >= FRAME_HEAD_BYTES && !isBackpressured(stream) && stream.state !== "closed") {
+    while (!isBackpressured(stream) && stream.state !== "closed") {
+      const buffered = queue.bytes();
+      if (buffered.length < FRAME_HEAD_BYTES) break;
       const end = FRAME_HEAD_BYTES + buffered.readUInt32BE(1);
       const isValid = buffered[0] === 0 && end <= FRAME_HEAD_BYTES + MAX_REQUEST_BYTES;
       if (isValid && buffered.length < end) break;
@@ -49,12 +48,12 @@ export function serveBidiStream(
         // The client may send more requests, which are not awaited.
         return sendReset(stream, ERROR_CODE.NO_ERROR);
       }
-      buffered = buffered.subarray(end);
+      queue.remove(end);
       start();
       sendMessage(stream, response);
     }
     if (stream.state === "closed") return;
-    count.set(buffered.length);
+    count.set(queue.bytes().length);
     stream.isPaused = isBackpressured(stream);
     if (stream.isPaused) return;
     if (stream.state !== "half-closed (remote)") return replenishWindow(stream);
@@ -63,7 +62,7 @@ export function serveBidiStream(
   };
   stream.onDrain = processBuffered;
   stream.onBody = (_stream, piece) => {
-    pieces.push(Buffer.from(piece));
+    queue.push(piece);
     count.set(count.bytes() + piece.length);
     if (stream.state === "closed") return;
     if (count.isOverLimit()) sendReset(stream, ERROR_CODE.ENHANCE_YOUR_CALM);

@@ -1,4 +1,4 @@
-import type { RequestHead, Stream } from "../http2/server.ts";
+import type { Http2ServerOptions, RequestHead, Stream } from "../http2/server.ts";
 import { startHttp2Server } from "../http2/server.ts";
 import { parseCall, SINGLE_FIELDS } from "./call-headers.ts";
 import type { Methods } from "./methods.ts";
@@ -23,12 +23,18 @@ const UNKNOWN_METHOD: RpcRejection = { status: RPC_STATUS.UNIMPLEMENTED, message
  * two readings. Every connection, call and message has a limit.
  */
 export function startHttp2Transport(options: TransportOptions): Promise<Transport> {
+  const { listen, tls } = options;
   const nowMs = () => performance.now();
-  const { listen, tls, onFault = () => undefined } = options;
+  return startHttp2Server({ listen, ...(tls !== undefined && { tls }), ...callOptions(options, nowMs) });
+}
+
+/** How the HTTP/2 server handles gRPC calls. */
+export function callOptions(
+  options: Omit<TransportOptions, "listen" | "tls">,
+  nowMs: () => number,
+): Omit<Http2ServerOptions, "listen" | "tls"> {
   const methods = createMethods(options, nowMs);
-  return startHttp2Server({
-    listen,
-    ...(tls !== undefined && { tls }),
+  return {
     nowMs,
     onRequest: callStarter(methods),
     handlesInvalid: (head) => invalidCallHandler(methods, head) !== undefined,
@@ -36,8 +42,8 @@ export function startHttp2Transport(options: TransportOptions): Promise<Transpor
     maxHeaderBytes: options.maxHeaderBytes ?? DEFAULT_MAX_HEADER_BYTES,
     maxRequestMs: MAX_CALL_MS,
     singleFields: SINGLE_FIELDS,
-    onFault,
-  });
+    onFault: options.onFault ?? (() => undefined),
+  };
 }
 
 function invalidCallHandler({ onInvalid }: Methods, { method, path }: RequestHead) {

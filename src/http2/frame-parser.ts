@@ -2,6 +2,7 @@ import { failConnection } from "./connection.ts";
 import type { Connection } from "./connection-state.ts";
 import { onFrame } from "./frame-handlers.ts";
 import { ERROR_CODE, FRAME_HEAD_BYTES, MAX_FRAME_BYTES, PREFACE } from "./frames.ts";
+import { keptCopy } from "./kept-bytes.ts";
 
 const NO_BYTES: Buffer = Buffer.alloc(0);
 
@@ -22,7 +23,7 @@ export function createFrameParser(connection: Connection): (chunk: Buffer) => vo
       prefaceReceived = compared === PREFACE.length;
       at = prefaceReceived ? compared : 0;
     }
-    rest = prefaceReceived ? parseFrames(connection, bytes, at) : bytes;
+    rest = prefaceReceived ? parseFrames(connection, bytes, at) : keptCopy(bytes);
   };
 }
 
@@ -42,5 +43,5 @@ function parseFrames(connection: Connection, bytes: Buffer, start: number): Buff
     at = from + length;
   }
   // A copy, because a view would keep the whole chunk in memory for each connection.
-  return at === bytes.length ? NO_BYTES : Buffer.from(bytes.subarray(at));
+  return at === bytes.length ? NO_BYTES : keptCopy(bytes.subarray(at));
 }

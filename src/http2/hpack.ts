@@ -3,6 +3,7 @@ import { createDynamicTable, evictTo, insertField } from "./hpack-dynamic-table.
 import type { HeaderField } from "./hpack-tables.ts";
 import { STATIC_TABLE } from "./hpack-tables.ts";
 import { decodeHuffman } from "./huffman.ts";
+import { keptCopy } from "./kept-bytes.ts";
 
 /** The bytes are not a header block (RFC 7541). The connection cannot continue, because the two sides' tables may differ. */
 export class CompressionError extends Error {
@@ -105,11 +106,11 @@ function decodeFragment(state: State, fragment: Buffer, onField: OnField, isLast
     // The next fragment may still begin with a table size update.
     if (state.at < block.length) state.isOpen = true;
     decodeFields(state, block, onField);
-    if (!state.isOpen && !isLast) state.rest = Buffer.from(block);
+    if (!state.isOpen && !isLast) state.rest = keptCopy(block);
     if (isLast && state.toSkip > 0) throw TRUNCATED;
   } catch (error) {
     if (error !== TRUNCATED || isLast) throw error;
-    state.rest = Buffer.from(block.subarray(state.fieldStart));
+    state.rest = keptCopy(block.subarray(state.fieldStart));
   }
   if (isLast) state.isOpen = false;
 }

@@ -1,6 +1,7 @@
 import type { Connection, Stream } from "./connection-state.ts";
 import { consumeSendWindow, sendableBytes } from "./flow-control.ts";
 import { ERROR_CODE, FLAG, FRAME, FRAME_HEAD_BYTES, writeFrameHead } from "./frames.ts";
+import { compact } from "./kept-bytes.ts";
 import { canSend, halfCloseLocal, sendReset } from "./stream.ts";
 
 /** DATA of one connection that waits for a flow-control window. */
@@ -32,6 +33,7 @@ export function sendData(stream: Stream, bytes: Buffer): void {
   stream.pendingBytes += bytes.length;
   connection.pendingBytes += bytes.length;
   flushPending(stream);
+  keepCompactly(stream, -1);
   if (connection.pendingBytes > MAX_PENDING_BYTES) sendReset(stream, ERROR_CODE.ENHANCE_YOUR_CALM);
 }
 
@@ -66,6 +68,12 @@ export function flushBlocked(connection: Connection): void {
   }
 }
 
+/** @param at the index of a piece that may wait for long, as in `Array.prototype.at` */
+function keepCompactly({ pendingData }: Stream, at: 0 | -1): void {
+  const piece = pendingData?.at(at);
+  if (piece !== undefined) pendingData?.splice(at, 1, compact(piece));
+}
+
 function flushPending(stream: Stream): void {
   const { connection } = stream;
   while (hasPendingData(stream)) {
@@ -77,7 +85,10 @@ function flushPending(stream: Stream): void {
     connection.pendingBytes -= bytes;
     stream.pendingBytes -= bytes;
     if (bytes === first.length) stream.pendingData?.shift();
-    else stream.pendingData?.splice(0, 1, first.subarray(bytes));
+    else {
+      stream.pendingData?.splice(0, 1, first.subarray(bytes));
+      keepCompactly(stream, 0);
+    }
   }
   connection.output.flushSoon();
   connection.load.pending.set(stream, stream.pendingBytes);

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { visible } from "../core/escape-text.ts";
 import { name } from "./names.ts";
 import { readYaml } from "./yaml-file.ts";
 
@@ -82,7 +83,7 @@ export function parseCases(text: string, fileName: string): CaseFileResult {
     : parsed.error.issues.map(
         ({ path, message }) => `${fileName}:${at(path)}: ${path.join(".")}: ${message}`,
       );
-  if (!parsed.success || problems.length > 0) return { ok: false, problems };
+  if (!parsed.success || problems.length > 0) return { ok: false, problems: problems.map(visible) };
   return { ok: true, file: parsed.data, lineOf: (index) => at(["cases", index]) };
 }
 

@@ -3,6 +3,7 @@ import { readFileSync } from "node:fs";
 import { parse } from "yaml";
 import type { z } from "zod";
 import { errorMessage } from "../core/error-message.ts";
+import { visible } from "../core/escape-text.ts";
 import type { Mode, Plan, Policy, Role } from "../core/policy/policy.ts";
 import type { Route, RouteTable } from "../core/policy/route-table.ts";
 import { createRouteTable } from "../core/policy/route-table.ts";
@@ -83,7 +84,7 @@ export function checkPolicy(source: PolicySource): CheckResult {
   } catch (error) {
     // An unexpected error must not end the instances that reload the file.
     const why = errorMessage(error);
-    return { ok: false, problems: [`${source.fileName}:1: the policy cannot be loaded: ${why}`] };
+    return { ok: false, problems: [visible(`${source.fileName}:1: the policy cannot be loaded: ${why}`)] };
   }
 }
 
@@ -92,7 +93,9 @@ function checkText(source: PolicySource): CheckResult {
   if (!file.ok) return file;
   const { lineOf } = file;
   const format = (problem: Problem) =>
-    `${source.fileName}:${lineOf(problem.path)}: ${problem.path.length === 0 ? "" : `${formatPath(problem.path)}: `}${problem.message}`;
+    visible(
+      `${source.fileName}:${lineOf(problem.path)}: ${problem.path.length === 0 ? "" : `${formatPath(problem.path)}: `}${problem.message}`,
+    );
   const parsed = policySchema.safeParse(file.value ?? {});
   if (!parsed.success) {
     const problems = issueProblems(parsed.error.issues).slice(0, MAX_PROBLEMS);

@@ -86,3 +86,19 @@ test("any text of a cases file is read, or rejected with file and line", () => {
     { numRuns: 200 },
   );
 });
+
+test("a problem is one line without control characters, which a terminal would act on", () => {
+  const texts = [
+    '"a\\rb\\e[2J": 1',
+    '"a\\nb": 1',
+    'roles: { "x\\u202e": 1 }',
+    "? *a\u0007\n",
+    "cases: [{ name: 1 }]\n? \u0085",
+  ];
+  for (const text of texts) {
+    const [policy, cases] = [parsePolicy({ text, fileName: "p.yaml" }), parseCases(text, "p.yaml")];
+    const problems = [policy, cases].flatMap((parsed) => (parsed.ok ? [] : parsed.problems));
+    expect(problems.length, text).toBeGreaterThanOrEqual(2);
+    for (const problem of problems) expect(problem).toMatch(/^p\.yaml:\d+: [^\p{Cc}\p{Cf}\u2028\u2029]+$/u);
+  }
+});

@@ -1,5 +1,6 @@
 import type { Document } from "yaml";
 import { isScalar, LineCounter, parseDocument, visit } from "yaml";
+import { visible } from "../core/escape-text.ts";
 import { lineOfPath } from "./lines.ts";
 
 /** Maximum number of characters. A policy of 10,000 routes has about 1 MB. */
@@ -21,7 +22,10 @@ export type YamlResult =
 
 /** Reads one YAML document. Never throws, whatever the text is, because a reload must not end the process. */
 export function readYaml(text: string, fileName: string): YamlResult {
-  const reject = (...problems: readonly string[]): YamlResult => ({ ok: false, problems });
+  const reject = (...problems: readonly string[]): YamlResult => ({
+    ok: false,
+    problems: problems.map(visible),
+  });
   if (text.length > MAX_TEXT_LENGTH)
     return reject(`${fileName}:1: the file is longer than ${MAX_TEXT_LENGTH} characters`);
   const lines = new LineCounter();

@@ -1,8 +1,8 @@
 import { setTimeout as pause } from "node:timers/promises";
 import type { AuditVerification } from "../../client/types.ts";
+import { visible } from "../../core/escape-text.ts";
 import { EXIT } from "../exit-codes.ts";
 import type { Io } from "../io.ts";
-import { visible } from "../table.ts";
 import { withClient } from "../with-client.ts";
 
 const REPEAT_EVERY_MS = 500;

@@ -6,10 +6,10 @@ import { createAuditVerifier } from "../../audit/verify.ts";
 import { secretText } from "../../config/secret-text.ts";
 import { textOf } from "../../config/text-file.ts";
 import { errorMessage } from "../../core/error-message.ts";
+import { visible } from "../../core/escape-text.ts";
 import { EXIT } from "../exit-codes.ts";
 import { fileLines } from "../file-lines.ts";
 import type { Io } from "../io.ts";
-import { visible } from "../table.ts";
 
 export interface VerifyOptions {
   /** A file with log output of the instances. The logs must contain its checkpoints. */

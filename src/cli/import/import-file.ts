@@ -4,11 +4,11 @@ import type { LatchkeyClient } from "../../client/client.ts";
 import { LatchkeyProblem, LatchkeyUnreachable } from "../../client/problem.ts";
 import type { ImportReport } from "../../client/types.ts";
 import { errorMessage } from "../../core/error-message.ts";
+import { visible } from "../../core/escape-text.ts";
 import type { RejectedLine } from "../../core/legacy/legacy-import.ts";
 import { fileLines } from "../file-lines.ts";
 import type { Io } from "../io.ts";
 import { progressBar } from "../progress.ts";
-import { visible } from "../table.ts";
 import { csvReader } from "./csv.ts";
 
 /** The maximum size of one call: a fraction of a second of work, and a fraction of the allowed body. */

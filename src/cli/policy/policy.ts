@@ -2,6 +2,7 @@ import { existsSync } from "node:fs";
 import type { Command } from "commander";
 import { stringify } from "yaml";
 import { textOf } from "../../config/text-file.ts";
+import { visible } from "../../core/escape-text.ts";
 import type { Policy } from "../../core/policy/policy.ts";
 import type { CaseFileResult } from "../../policy/cases.ts";
 import { parseCases } from "../../policy/cases.ts";
@@ -141,9 +142,8 @@ function formatCaseResult(
   caseFile: string,
 ): string {
   const steps = explanation.steps.map(
-    ({ step, observed, outcome }) => `    ${step}: ${observed}: ${outcome}`,
+    ({ step, observed, outcome }) => `    ${visible(`${step}: ${observed}: ${outcome}`)}`,
   );
-  return [`${caseFile}:${cases.lineOf(index)}: ${decisionCase.name}: ${problems.join("; ")}`, ...steps].join(
-    "\n",
-  );
+  const result = visible(`${decisionCase.name}: ${problems.join("; ")}`);
+  return [`${caseFile}:${cases.lineOf(index)}: ${result}`, ...steps].join("\n");
 }

@@ -1,9 +1,9 @@
 import type { Command } from "commander";
 import { LatchkeyProblem } from "../../client/problem.ts";
 import { errorMessage } from "../../core/error-message.ts";
+import { visible } from "../../core/escape-text.ts";
 import { EXIT } from "../exit-codes.ts";
 import type { Io } from "../io.ts";
-import { visible } from "../table.ts";
 import { baseUrl, operatorCredential } from "../with-client.ts";
 import { SMOKE_SECTIONS } from "./checks.ts";
 import type { SmokeCheck, SmokeSession } from "./session.ts";

@@ -1,4 +1,5 @@
 import { createHook } from "node:async_hooks";
+import { execFileSync } from "node:child_process";
 import { encodeCheckRequest } from "../scripts/protobuf.ts";
 import { NO_OVERRIDES } from "../src/core/overrides/override-view.ts";
 import { createCheck } from "../src/ext-authz/check.ts";
@@ -10,6 +11,9 @@ import {
   benchRecord,
   createDecisionServices,
   grantedLimits,
+  ONE_LIMIT,
+  TWO_LIMITS,
+  TWO_LIMITS_AND_QUOTA,
 } from "./decision.ts";
 
 /** What one Check costs, whatever the speed of the machine. */
@@ -32,57 +36,86 @@ const WARM_UP = 8000;
 const nowMs = Date.now();
 let storeRequests = 0;
 let outcome = "";
-const limits = grantedLimits(
-  { monotonicMs: () => 1000, fallback: createBucketStore({ maxBuckets: 1000 }) },
-  () => storeRequests++,
-);
-const services = await createDecisionServices(benchPolicy(), 1_000_000, NO_OVERRIDES, limits);
-const metrics = createMetrics({ version: "bench", nowMs: () => nowMs, outputDropped: () => 0 });
-metrics.policyInForce(services.policy);
 const fail = (error: unknown): never => {
   throw error;
 };
-const check = createCheck({
-  policy: () => services.policy,
-  authorize: services.authorize,
-  nowMs: () => nowMs,
-  monotonicNs: () => 0n,
-  newDecisionId: () => "3f1c9f4e-8b5b-4e5a-9d3c-0d8a2f6b7c11",
-  onDecision(made, about) {
-    outcome = made.verdict === "allow" ? "allow" : made.reason;
-    metrics.countDecision(made, about);
-  },
-  onUndecodable: fail,
-  onFault: fail,
-});
 
-const messageOf = (token: string) => encodeCheckRequest({ attributes: benchAttributes(token) });
-const messages = (count: number, textOf: (token: string) => string) =>
-  Promise.all(
-    Array.from({ length: count }, async (_, at) =>
-      messageOf(textOf(await services.signer.sign(benchRecord(at, nowMs)))),
-    ),
-  );
+async function createBenchCheck(roleLimits: string) {
+  const fallback = createBucketStore({ maxBuckets: 1000 });
+  const limits = grantedLimits({ monotonicMs: () => 1000, fallback }, () => storeRequests++);
+  const services = await createDecisionServices(benchPolicy(10, roleLimits), 1_000_000, NO_OVERRIDES, limits);
+  const metrics = createMetrics({ version: "bench", nowMs: () => nowMs, outputDropped: () => 0 });
+  metrics.policyInForce(services.policy);
+  const check = createCheck({
+    policy: () => services.policy,
+    authorize: services.authorize,
+    nowMs: () => nowMs,
+    monotonicNs: () => 0n,
+    newDecisionId: () => "3f1c9f4e-8b5b-4e5a-9d3c-0d8a2f6b7c11",
+    onDecision(made, about) {
+      outcome = made.verdict === "allow" ? "allow" : made.reason;
+      metrics.countDecision(made, about);
+    },
+    onUndecodable: fail,
+    onFault: fail,
+  });
+  return { check, signer: services.signer };
+}
+
 const whole = (token: string) => token;
 const forged = (token: string) => `${token.slice(0, -4)}AAAA`;
 
-const ALL = WARM_UP + 2 * CHECKS;
-const CASES = [
-  { name: "allowed, a known key", expected: "allow", sent: await messages(1, whole) },
-  { name: "allowed, a new key", expected: "allow", sent: await messages(ALL, whole) },
-  { name: "denied, no key", expected: "credential_missing", sent: [messageOf("")] },
-  { name: "denied, a forged key", expected: "credential_invalid", sent: await messages(ALL, forged) },
-];
-
-const costs: Record<string, Cost> = {};
-for (const { name, expected, sent } of CASES) {
-  costs[name] = await costOf(sent);
-  if (outcome !== expected) throw new Error(`${name}: ${outcome}`);
+interface Case {
+  /** `allow`, or the reason of the denial. */
+  readonly expected: string;
+  /** Of the role, in the policy file. */
+  readonly limits: string;
+  /** The number of different keys. */
+  readonly tokens: number;
+  readonly textOf: (token: string) => string;
 }
-console.log(JSON.stringify(costs));
+
+const ALL = WARM_UP + 2 * CHECKS;
+const CASES: Readonly<Record<string, Case>> = {
+  "allowed, a known key": { expected: "allow", limits: ONE_LIMIT, tokens: 1, textOf: whole },
+  "allowed, two limits": { expected: "allow", limits: TWO_LIMITS, tokens: 1, textOf: whole },
+  "allowed, two limits and a quota": {
+    expected: "allow",
+    limits: TWO_LIMITS_AND_QUOTA,
+    tokens: 1,
+    textOf: whole,
+  },
+  "allowed, a new key": { expected: "allow", limits: ONE_LIMIT, tokens: ALL, textOf: whole },
+  "denied, no key": { expected: "credential_missing", limits: ONE_LIMIT, tokens: 1, textOf: () => "" },
+  "denied, a forged key": { expected: "credential_invalid", limits: ONE_LIMIT, tokens: ALL, textOf: forged },
+};
+
+const [, program = "", name] = process.argv;
+const costs: Record<string, Cost> = {};
+if (name === undefined) {
+  // Each case has its own process, because code that has served another case is optimized differently.
+  for (const each of Object.keys(CASES)) costs[each] = JSON.parse(run(program, each));
+  console.log(JSON.stringify(costs));
+} else {
+  const measured = CASES[name];
+  if (measured === undefined) throw new Error(`no such case: ${name}`);
+  console.log(JSON.stringify(await costOf(measured)));
+  if (outcome !== measured.expected) throw new Error(`${name}: ${outcome}`);
+}
 process.exit(0);
 
-async function costOf(sent: readonly Buffer[]): Promise<Cost> {
+function run(program: string, name: string): string {
+  return execFileSync(process.execPath, [...process.execArgv, program, name], { encoding: "utf8" });
+}
+
+async function costOf({ limits, tokens, textOf }: Case): Promise<Cost> {
+  const { check, signer } = await createBenchCheck(limits);
+  const sent = await Promise.all(
+    Array.from({ length: tokens }, async (_, at) => {
+      const token = textOf(await signer.sign(benchRecord(at, nowMs)));
+      return encodeCheckRequest({ attributes: benchAttributes(token) });
+    }),
+  );
   let next = 0;
   const send = async (count: number) => {
     for (let i = 0; i < count; i++) {

@@ -17,8 +17,16 @@ import { parsePolicy } from "../src/policy/file.ts";
 export const NAMES = { issuer: "blyan-api", audience: "latchkey" };
 const SECRET = "a secret for measuring, and for nothing else";
 
-/** A policy with this number of routes and one limit that is never reached. */
-export function benchPolicy(routes = 10): string {
+/** Limits of a role in the policy file. None is ever reached. */
+export const ONE_LIMIT = "rate_limits: [{ name: per-key, per: key, capacity: 100000000, refill: 1000000/s }]";
+export const TWO_LIMITS = `rate_limits:
+      - { name: per-key, per: key, capacity: 100000000, refill: 1000000/s }
+      - { name: per-owner, per: owner, capacity: 100000000, refill: 1000000/s }`;
+export const TWO_LIMITS_AND_QUOTA = `${TWO_LIMITS}
+    quotas: [{ name: monthly, per: key, limit: 1000000000, every: month }]`;
+
+/** A policy with this number of routes and, unless others are given, one limit that is never reached. */
+export function benchPolicy(routes = 10, limits = ONE_LIMIT): string {
   const others = Array.from(
     { length: routes - 1 },
     (_, i) => `  - { path: /v${i % 7}/service-${i}/**, methods: [GET], scopes: [chat:read] }`,
@@ -29,7 +37,7 @@ export function benchPolicy(routes = 10): string {
     ttl: 7d
     refresh_window: 1d
     self_service: true
-    rate_limits: [{ name: per-key, per: key, capacity: 100000000, refill: 1000000/s }]
+    ${limits}
   admin: { scopes: [keys:read, keys:write, audit:read, system:write], may_grant: [bench], ttl: 1d, refresh_window: 6h }
 routes:
   - { path: /v1/chat/**, methods: [GET], scopes: [chat:read] }
@@ -104,7 +112,7 @@ function granted(request: { readonly cost: number; readonly ahead: number } | un
 
 /** A policy with the plan of {@link overriddenOwners}. */
 export function benchPolicyWithPlan(): string {
-  return `plans: { bench: { rate_limits: [{ name: per-key, per: key, capacity: 100000000, refill: 1000000/s }] } }
+  return `plans: { bench: { ${ONE_LIMIT} } }
 ${benchPolicy()}`;
 }
 

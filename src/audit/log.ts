@@ -3,6 +3,7 @@ import type { AuditEvent } from "../core/audit/audit-event.ts";
 import type { AuditFields, ChainState } from "./chain.ts";
 import { createAuditChain, DROPPED_KIND } from "./chain.ts";
 import type { AuditFile } from "./file.ts";
+import { createTimed } from "./timed-fields.ts";
 
 /** Maximum number of buffered lines about requests. A decision never waits for the log. */
 const MAX_WAITING = 10_000;
@@ -66,8 +67,9 @@ interface Waiting {
 
 export function createAuditLog(options: AuditLogOptions): AuditLog {
   const { nowMs, observe } = options;
+  const timed = createTimed();
   const { state, write } = createWriter(options);
-  const gaps = createGaps(options, write);
+  const gaps = createGaps(options, write, timed);
   let waiting: Waiting[] = [];
   const drop = (lines: number) => {
     gaps.lost(lines);
@@ -113,7 +115,11 @@ export function createAuditLog(options: AuditLogOptions): AuditLog {
 type Write = (lines: readonly AuditFields[]) => Promise<void>;
 
 /** The lines that report how many lines are missing in the log or on the output. */
-function createGaps({ nowMs, observe, output }: AuditLogOptions, write: Write) {
+function createGaps(
+  { nowMs, observe, output }: AuditLogOptions,
+  write: Write,
+  timed: ReturnType<typeof createTimed>,
+) {
   let lost = 0;
   let reportedOutputDrops = 0;
   let reportedMs = Number.NEGATIVE_INFINITY;
@@ -197,8 +203,4 @@ function eventFields({ eventId, event, outcome, reason, actor, keyId, ...about }
     address,
     request_id: requestId,
   };
-}
-
-function timed(atMs: number, kind: string, fields: AuditFields): AuditFields {
-  return { time: new Date(atMs).toISOString(), kind, ...fields };
 }

@@ -14,6 +14,13 @@ describe("the RateLimit fields", () => {
     expect(limitField([{ ...perKey, remaining: 0 }], 7)).toBe('"per-key";r=0;t=7');
   });
 
+  test("have the end of each window, although the text of an end is kept", () => {
+    const ending = (resetSeconds: number) => ({ ...perKey, resetSeconds });
+    const fieldOf = (seconds: number) => `"per-key";r=12;t=${seconds}`;
+    const ends = Array.from({ length: 40 }, (_, at) => 40 - at);
+    for (const end of [...ends, ...ends]) expect(limitField([ending(end)])).toBe(fieldOf(end));
+  });
+
   test("have only integers that every parser accepts", () => {
     const huge = { name: "x", capacity: 1e16, windowSeconds: 1e15, remaining: -1 };
     expect(policyField([huge])).toBe('"x";q=999999999999999;w=999999999');

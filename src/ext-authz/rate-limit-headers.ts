@@ -27,8 +27,9 @@ export function policyField(rates: readonly RateStatus[]): string {
 export function limitField(rates: readonly RateStatus[], waitSeconds?: number): string {
   let field = "";
   for (const { name, remaining, resetSeconds = waitSeconds } of rates) {
-    const reset = resetSeconds === undefined ? "" : `;t=${formatSeconds(resetSeconds)}`;
-    field += (field === "" ? firstItem(name) : nextItem(name)) + (formatAmount(remaining) + reset);
+    field += field === "" ? firstItem(name) : nextItem(name);
+    field += boundedAmount(remaining);
+    if (resetSeconds !== undefined) field += resetParameter(boundedSeconds(resetSeconds));
   }
   return field;
 }
@@ -36,6 +37,20 @@ export function limitField(rates: readonly RateStatus[], waitSeconds?: number): 
 /** Most of the field is the same in every response. */
 const firstItem = memoize(256, (name) => flatten(`"${name}";r=`));
 const nextItem = memoize(256, (name) => flatten(`, "${name}";r=`));
+const resetParameter = createResetParameter();
+
+/** All responses of one second have the same `t` of a window, so the last ones are kept: one for each kind of window. */
+function createResetParameter() {
+  const places = 8;
+  const known = Array.from({ length: places }, () => ({ seconds: -1, text: "" }));
+  return (seconds: number): string => {
+    const kept = known[seconds % places];
+    if (kept?.seconds === seconds) return kept.text;
+    const text = flatten(`;t=${seconds}`);
+    known[seconds % places] = { seconds, text };
+    return text;
+  };
+}
 
 /** `X-RateLimit-*` for older clients: the values of the bucket or quota with the least left. */
 export function legacyFields(
@@ -54,9 +69,17 @@ export function legacyFields(
 }
 
 function formatSeconds(value: number): string {
-  return String(Math.min(MAX_SECONDS, Math.max(0, value)));
+  return String(boundedSeconds(value));
 }
 
 function formatAmount(value: number): string {
-  return String(Math.min(MAX_AMOUNT, Math.max(0, value)));
+  return String(boundedAmount(value));
+}
+
+function boundedSeconds(value: number): number {
+  return Math.min(MAX_SECONDS, Math.max(0, value));
+}
+
+function boundedAmount(value: number): number {
+  return Math.min(MAX_AMOUNT, Math.max(0, value));
 }

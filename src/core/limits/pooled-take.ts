@@ -213,7 +213,10 @@ export function ratesOf(
   nowMs: number,
   local: readonly RateStatus[] = localRates(take),
 ): readonly RateStatus[] {
-  const rates = take.limits.map((shared) => statusOf(shared, take.wallMs, nowMs));
+  const { limits, wallMs } = take;
+  const rates = new Array<RateStatus>(limits.length);
+  let at = 0;
+  for (const shared of limits) rates[at++] = statusOf(shared, wallMs, nowMs);
   return local.length === 0 ? rates : [...local, ...rates];
 }
 

@@ -116,7 +116,10 @@ function closestRoutes(
 
 /** Of the routes with one pattern, those with the closest host: exact, then the longest wildcard, then any host. */
 function onHost(routes: readonly Route[], host: string): readonly Route[] | undefined {
-  if (routes.length === 0) return undefined;
+  const [first] = routes;
+  if (first === undefined) return undefined;
+  // Most patterns have one route, which needs no new list.
+  if (routes.length === 1) return matchesHost(first, host) ? routes : undefined;
   let best = -1;
   let matching: Route[] = [];
   for (const route of routes) {

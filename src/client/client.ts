@@ -283,9 +283,12 @@ function operatorCalls(transport: Transport) {
     figures: (signal: AbortSignal) => streamFigures(open, signal),
     migration: {
       show: () => json<MigrationStatus>({ method: "GET", path: "/api/admin/migration" }),
-      /** Sets the phase for all instances. With `from-policy`, the policy file determines it again. */
-      set: (phase: Phase | "from-policy") =>
-        json<MigrationStatus>({ method: "PUT", path: "/api/admin/migration", body: { phase } }),
+      /**
+       * Sets the phase for all instances. With `from-policy`, the policy file determines it again.
+       * @param from the phase on which the decision is based; if another one is in force, the problem `changed-meanwhile` has it
+       */
+      set: (phase: Phase | "from-policy", from?: Phase) =>
+        json<MigrationStatus>({ method: "PUT", path: "/api/admin/migration", body: { phase, from } }),
     },
     /** The freeze of the registry, for the last step of a copy into another store. */
     freeze: {

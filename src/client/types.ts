@@ -110,6 +110,11 @@ export interface LimitOverride {
   readonly note?: string;
   /** The override ends at this time (RFC 3339), which must be in the future. */
   readonly expires_at?: string;
+  /**
+   * The `version` of the override on which the decision is based; 0 for none. If another one is in
+   * force, nothing changes.
+   */
+  readonly replaces?: number;
 }
 
 export interface OverrideFilter {
@@ -388,6 +393,8 @@ export interface AppliedOverride {
       }[]
     | null;
   readonly note: string | null;
+  /** Another one after each change. */
+  readonly version: number;
   readonly set_at: string;
   readonly expires_at: string | null;
 }

@@ -57,6 +57,7 @@ const HOLDER_PROBLEMS: Readonly<Record<RegistryDenial, ProblemResponse>> = {
     details: { detail: "The present override has a plan that the caller may not assign." },
   },
   too_many_overrides: { problem: "too_many_overrides", details: { retryAfterSeconds: 3600 } },
+  changed_meanwhile: { problem: "changed_meanwhile" },
   operator_required: { problem: "operator_required" },
   grant_refused: { problem: "grant_refused" },
   idempotency_key_reused: { problem: "idempotency_key_reused" },

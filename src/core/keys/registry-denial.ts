@@ -10,6 +10,7 @@ export type RegistryDenial =
   | "quota_unknown"
   | "override_protected"
   | "too_many_overrides"
+  | "changed_meanwhile"
   | "plan_not_assignable"
   | "operator_required"
   | "grant_refused"

@@ -70,6 +70,7 @@ import {
 import {
   openedOwnerSessionResponse,
   ownerSessionResponse,
+  ownKeyListResponse,
   ownListQuery,
   ownRegisterBody,
 } from "../src/api/owner/owner-schemas.ts";
@@ -120,6 +121,7 @@ const RESPONSES: Readonly<Record<string, z.ZodType>> = {
   Roles: rolesResponse,
   Reload: reloadResponse,
   JwkSet: jwkSetResponse,
+  OwnKeyList: ownKeyListResponse,
   OwnerSession: ownerSessionResponse,
   OpenedOwnerSession: openedOwnerSessionResponse,
   LegacyIssuedKey: legacyIssued,

@@ -32,6 +32,7 @@ import type {
   OpenedOwnerSession,
   OwnerSession,
   OwnKeyFilter,
+  OwnKeyList,
   OwnRegistration,
   Phase,
   PlanKeys,
@@ -200,7 +201,7 @@ function ownerCalls({ call, json }: Transport) {
     /** Moves the end of an idle session. */
     renew: () => json<OwnerSession>({ method: "PUT", path: session }),
     signOut: () => call({ method: "DELETE", path: session }),
-    list: (filter: OwnKeyFilter = {}) => json<KeyList>({ method: "GET", path: keys, query: filter }),
+    list: (filter: OwnKeyFilter = {}) => json<OwnKeyList>({ method: "GET", path: keys, query: filter }),
     create: (registration: OwnRegistration, { idempotencyKey }: Repeatable = {}) =>
       json<IssuedKey>({ method: "POST", path: keys, body: registration, idempotencyKey }),
     /** Issues the successor now. `overlap`: seconds for which the old key stays valid. */

@@ -500,6 +500,20 @@ export interface JwkSet {
   readonly keys: readonly Readonly<Record<string, string>>[];
 }
 
+export interface OwnKeyList {
+  readonly keys: readonly Key[];
+  /** The number of records that this call has read. */
+  readonly examined: number;
+  readonly next_cursor: string | null;
+  /**
+   * The keys of the owner that count: those that are not revoked, expired or superseded, whoever
+   * registered them.
+   */
+  readonly counted_keys: number;
+  /** No key can be created while this many keys count. */
+  readonly max_keys: number;
+}
+
 export interface OwnerSession {
   /** The person, for people to read. */
   readonly name: string;

@@ -63,6 +63,7 @@ const HOLDER_PROBLEMS: Readonly<Record<RegistryDenial, ProblemResponse>> = {
   idempotency_key_reused: { problem: "idempotency_key_reused" },
   idempotency_key_weak: { problem: "idempotency_key_weak" },
   too_many_keys: { problem: "too_many_keys", details: { retryAfterSeconds: 3600 } },
+  too_many_owner_keys: { problem: "too_many_owner_keys" },
   key_unknown: { problem: "credential_invalid" },
   key_revoked: { problem: "key_revoked" },
   key_expired: { problem: "key_expired" },

@@ -17,6 +17,7 @@ export type RegistryDenial =
   | "idempotency_key_reused"
   | "idempotency_key_weak"
   | "too_many_keys"
+  | "too_many_owner_keys"
   | "legacy_removed"
   | "key_unknown";
 

@@ -43,6 +43,7 @@ import type {
   Reload,
   Roles,
   Settings,
+  SignedOut,
   SignIn,
   SigningKeys,
   Status,
@@ -174,7 +175,7 @@ function keyCalls({ call, json }: Transport) {
 }
 
 /** The sessions of the console, for its pages, and the link that opens one. */
-function consoleCalls({ call, json }: Transport) {
+function consoleCalls({ json }: Transport) {
   const path = "/api/console/session";
   return {
     signIn: (by: SignIn) => json<OpenedConsoleSession>({ method: "POST", path, body: by }),
@@ -183,7 +184,7 @@ function consoleCalls({ call, json }: Transport) {
     session: () => json<ConsoleSession>({ method: "GET", path }),
     /** Moves the end of an idle session. */
     renew: () => json<ConsoleSession>({ method: "PUT", path }),
-    signOut: () => call({ method: "DELETE", path }),
+    signOut: () => json<SignedOut>({ method: "DELETE", path }),
     /** Creates a link that signs in once with the client's own token. */
     link: () => json<ConsoleLink>({ method: "POST", path: "/api/console/links" }),
   };
@@ -200,7 +201,7 @@ function ownerCalls({ call, json }: Transport) {
     session: () => json<OwnerSession>({ method: "GET", path: session }),
     /** Moves the end of an idle session. */
     renew: () => json<OwnerSession>({ method: "PUT", path: session }),
-    signOut: () => call({ method: "DELETE", path: session }),
+    signOut: () => json<SignedOut>({ method: "DELETE", path: session }),
     list: (filter: OwnKeyFilter = {}) => json<OwnKeyList>({ method: "GET", path: keys, query: filter }),
     create: (registration: OwnRegistration, { idempotencyKey }: Repeatable = {}) =>
       json<IssuedKey>({ method: "POST", path: keys, body: registration, idempotencyKey }),

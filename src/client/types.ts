@@ -506,12 +506,20 @@ export interface OwnKeyList {
   readonly examined: number;
   readonly next_cursor: string | null;
   /**
-   * The keys of the owner that count: those that are not revoked, expired or superseded, whoever
-   * registered them.
+   * The keys of the owner that count: those that are not revoked, expired or superseded, including those
+   * that operators registered.
    */
   readonly counted_keys: number;
   /** No key can be created while this many keys count. */
   readonly max_keys: number;
+}
+
+export interface SignedOut {
+  /**
+   * Where a person that has signed in by OpenID Connect signs out of the provider too. Null if the
+   * provider offers no such page.
+   */
+  readonly provider_sign_out: string | null;
 }
 
 export interface OwnerSession {

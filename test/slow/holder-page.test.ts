@@ -97,6 +97,10 @@ test("a holder creates, sees, rotates and revokes a key by mouse, and no key sta
   await page.getByRole("button", { name: "Sign out" }).click();
   await page.getByRole("heading", { name: "Manage your keys" }).waitFor();
   await expectAccessible(page);
+  await page.getByRole("link", { name: "Sign out there too" }).click();
+  await page.getByRole("button", { name: "Yes, sign me out" }).click();
+  await page.getByRole("heading", { name: "Manage your keys" }).waitFor();
+  expect(page.url()).toBe(`${tested.origin}/keys`);
 });
 
 test("a holder sees how many keys it can still create, why no more, and how to create another one", async () => {

@@ -37,7 +37,7 @@ export const ownKeyListResponse = keyListResponse
   .extend({
     counted_keys: z.int().meta({
       description:
-        "The keys of the owner that count: those that are not revoked, expired or superseded, whoever registered them.",
+        "The keys of the owner that count: those that are not revoked, expired or superseded, including those that operators registered.",
     }),
     max_keys: z.int().meta({ description: "No key can be created while this many keys count." }),
   })

@@ -15,7 +15,7 @@ export function isChangedMeanwhile(problem: unknown): boolean {
 export interface ChangedNoticeProps {
   /** Finds the audit events of the change. They must not change between renders. */
   readonly queries: readonly AuditQuery[];
-  /** What is so now. */
+  /** The present state. */
   readonly children: ComponentChildren;
 }
 

@@ -47,6 +47,7 @@ import { rotationStep, signingKey, signingKeysResponse } from "../src/api/admin/
 import { statusResponse } from "../src/api/admin/status-route.ts";
 import { usageReportQuery, usageReportResponse } from "../src/api/admin/usage-schemas.ts";
 import { verificationResponse } from "../src/api/admin/verification-routes.ts";
+import { signedOutResponse } from "../src/api/console/session-replies.ts";
 import {
   linkResponse,
   openedSessionResponse,
@@ -70,6 +71,7 @@ import {
 import {
   openedOwnerSessionResponse,
   ownerSessionResponse,
+  ownKeyListResponse,
   ownListQuery,
   ownRegisterBody,
 } from "../src/api/owner/owner-schemas.ts";
@@ -120,6 +122,8 @@ const RESPONSES: Readonly<Record<string, z.ZodType>> = {
   Roles: rolesResponse,
   Reload: reloadResponse,
   JwkSet: jwkSetResponse,
+  OwnKeyList: ownKeyListResponse,
+  SignedOut: signedOutResponse,
   OwnerSession: ownerSessionResponse,
   OpenedOwnerSession: openedOwnerSessionResponse,
   LegacyIssuedKey: legacyIssued,

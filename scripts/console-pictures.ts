@@ -3,13 +3,14 @@ import { setTimeout as pause } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import type { Page } from "playwright-core";
 import type { TestedConsole } from "../test/support/console.ts";
-import { NARROW, signIn, startConsole, WIDE } from "../test/support/console.ts";
+import { signIn, startConsole, WIDE } from "../test/support/console.ts";
 import { connectChecks } from "../test/support/direct-checks.ts";
 import { newSecret, registerKey } from "../test/support/keys.ts";
 import { startLatchkey } from "../test/support/latchkey.ts";
 import { startRedis } from "../test/support/redis.ts";
 import { BUDGET_PLANS, sampleBudgets } from "../test/support/sample-budgets.ts";
 import { SAMPLE_POLICY, sampleRegistry } from "../test/support/sample-registry.ts";
+import { LOOKS } from "./picture-looks.ts";
 import { POLICY_PICTURES } from "./policy-pictures.ts";
 
 /** A picture of one page. */
@@ -112,12 +113,6 @@ routes:
   - { path: /reports/**, scopes: [orders:read], cost: 2 }
   - { path: /keys/**, scopes: [keys:read] }
 `;
-
-const LOOKS = [
-  { suffix: "light", viewport: WIDE, colorScheme: "light" },
-  { suffix: "dark", viewport: WIDE, colorScheme: "dark" },
-  { suffix: "narrow", viewport: NARROW, colorScheme: "light" },
-] as const;
 
 /** Makes the pictures of docs/console/: `node scripts/console-pictures.ts [NAME…]`. */
 const folder = fileURLToPath(new URL("../docs/console/", import.meta.url));

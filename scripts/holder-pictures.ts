@@ -1,9 +1,9 @@
 import { mkdir } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import type { Page } from "playwright-core";
-import { NARROW, WIDE } from "../test/support/console.ts";
 import { freeAddress } from "../test/support/latchkey.ts";
 import { startOidcConsole } from "../test/support/oidc-console.ts";
+import { LOOKS } from "./picture-looks.ts";
 
 const POLICY = `
 roles:
@@ -19,12 +19,6 @@ routes: [{ path: /chat, scopes: [chat:read] }, { path: /data, scopes: [data:writ
 guards: { open_calls: 6000/m }
 console: { operators: [], holders: { owner: org, roles: [batch] } }
 `;
-
-const LOOKS = [
-  { suffix: "light", viewport: WIDE, colorScheme: "light" },
-  { suffix: "dark", viewport: WIDE, colorScheme: "dark" },
-  { suffix: "narrow", viewport: NARROW, colorScheme: "light" },
-] as const;
 
 /** Makes the pictures of the page for holders in docs/console/: `node scripts/holder-pictures.ts`. */
 const folder = fileURLToPath(new URL("../docs/console/", import.meta.url));

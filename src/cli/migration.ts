@@ -7,6 +7,7 @@ import { withClient } from "./with-client.ts";
 
 interface SetOptions {
   readonly fromPolicy?: true;
+  readonly ifPhase?: string;
   readonly json?: true;
 }
 
@@ -30,16 +31,23 @@ export function addMigrationCommand(program: Command, io: Io, finish: (exitCode:
     .command("set [phase]")
     .description(`set the phase: ${PHASES.join(", ")}; every change can be reverted`)
     .option("--from-policy", "use the phase of the policy file")
+    .option(
+      "--if-phase <phase>",
+      "only if this phase is in force: another operator may have set one meanwhile",
+    )
     .option("--json", "print the status as JSON")
-    .action(async (phase: string | undefined, { fromPolicy, json }: SetOptions, command: Command) => {
+    .action(async (phase: string | undefined, options: SetOptions, command: Command) => {
+      const { fromPolicy, ifPhase, json } = options;
       const known = PHASES.find((name) => name === phase);
+      const seen = PHASES.find((name) => name === ifPhase);
+      if (ifPhase !== seen) command.error(`error: --if-phase must be one of ${PHASES.join(", ")}`);
       const wanted = fromPolicy ? "from-policy" : known;
       if (wanted === undefined || (fromPolicy && phase !== undefined))
         command.error(`error: give one of ${PHASES.join(", ")}, or --from-policy`);
       finish(
         await withClient(io, async (client) => {
           if (wanted === undefined) return;
-          print(await client.migration.set(wanted), json);
+          print(await client.migration.set(wanted, seen), json);
         }),
       );
     });

@@ -32,6 +32,7 @@ import type {
   OpenedOwnerSession,
   OwnerSession,
   OwnKeyFilter,
+  OwnKeyList,
   OwnRegistration,
   Phase,
   PlanKeys,
@@ -42,6 +43,7 @@ import type {
   Reload,
   Roles,
   Settings,
+  SignedOut,
   SignIn,
   SigningKeys,
   Status,
@@ -173,7 +175,7 @@ function keyCalls({ call, json }: Transport) {
 }
 
 /** The sessions of the console, for its pages, and the link that opens one. */
-function consoleCalls({ call, json }: Transport) {
+function consoleCalls({ json }: Transport) {
   const path = "/api/console/session";
   return {
     signIn: (by: SignIn) => json<OpenedConsoleSession>({ method: "POST", path, body: by }),
@@ -182,7 +184,7 @@ function consoleCalls({ call, json }: Transport) {
     session: () => json<ConsoleSession>({ method: "GET", path }),
     /** Moves the end of an idle session. */
     renew: () => json<ConsoleSession>({ method: "PUT", path }),
-    signOut: () => call({ method: "DELETE", path }),
+    signOut: () => json<SignedOut>({ method: "DELETE", path }),
     /** Creates a link that signs in once with the client's own token. */
     link: () => json<ConsoleLink>({ method: "POST", path: "/api/console/links" }),
   };
@@ -199,8 +201,8 @@ function ownerCalls({ call, json }: Transport) {
     session: () => json<OwnerSession>({ method: "GET", path: session }),
     /** Moves the end of an idle session. */
     renew: () => json<OwnerSession>({ method: "PUT", path: session }),
-    signOut: () => call({ method: "DELETE", path: session }),
-    list: (filter: OwnKeyFilter = {}) => json<KeyList>({ method: "GET", path: keys, query: filter }),
+    signOut: () => json<SignedOut>({ method: "DELETE", path: session }),
+    list: (filter: OwnKeyFilter = {}) => json<OwnKeyList>({ method: "GET", path: keys, query: filter }),
     create: (registration: OwnRegistration, { idempotencyKey }: Repeatable = {}) =>
       json<IssuedKey>({ method: "POST", path: keys, body: registration, idempotencyKey }),
     /** Issues the successor now. `overlap`: seconds for which the old key stays valid. */
@@ -283,9 +285,12 @@ function operatorCalls(transport: Transport) {
     figures: (signal: AbortSignal) => streamFigures(open, signal),
     migration: {
       show: () => json<MigrationStatus>({ method: "GET", path: "/api/admin/migration" }),
-      /** Sets the phase for all instances. With `from-policy`, the policy file determines it again. */
-      set: (phase: Phase | "from-policy") =>
-        json<MigrationStatus>({ method: "PUT", path: "/api/admin/migration", body: { phase } }),
+      /**
+       * Sets the phase for all instances. With `from-policy`, the policy file determines it again.
+       * @param from the phase on which the decision is based; if another one is in force, the problem `changed-meanwhile` has it
+       */
+      set: (phase: Phase | "from-policy", from?: Phase) =>
+        json<MigrationStatus>({ method: "PUT", path: "/api/admin/migration", body: { phase, from } }),
     },
     /** The freeze of the registry, for the last step of a copy into another store. */
     freeze: {

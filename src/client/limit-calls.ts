@@ -41,9 +41,11 @@ export function limitCalls({ call, json }: Transport) {
     /** What the owner or the family gets instead of what its keys and roles say. */
     showOverride: (subject: LimitSubject) =>
       json<AppliedOverride>({ method: "GET", path: overridePath(subject) }),
-    /** Replaces the former override. */
+    /** Replaces the former override. With `replaces`, only the one of that version. */
     setOverride: (subject: LimitSubject, override: LimitOverride) =>
       call({ method: "PUT", path: overridePath(subject), body: override }),
-    clearOverride: (subject: LimitSubject) => call({ method: "DELETE", path: overridePath(subject) }),
+    /** @param replaces the `version` of the override on which the decision is based */
+    clearOverride: (subject: LimitSubject, replaces?: number) =>
+      call({ method: "DELETE", path: overridePath(subject), query: { replaces } }),
   };
 }

@@ -110,6 +110,11 @@ export interface LimitOverride {
   readonly note?: string;
   /** The override ends at this time (RFC 3339), which must be in the future. */
   readonly expires_at?: string;
+  /**
+   * The `version` of the override on which the decision is based; 0 for none. If another one is in
+   * force, nothing changes.
+   */
+  readonly replaces?: number;
 }
 
 export interface OverrideFilter {
@@ -388,6 +393,8 @@ export interface AppliedOverride {
       }[]
     | null;
   readonly note: string | null;
+  /** Another one after each change. */
+  readonly version: number;
   readonly set_at: string;
   readonly expires_at: string | null;
 }
@@ -491,6 +498,28 @@ export interface Reload {
 /** RFC 7517, public members only. */
 export interface JwkSet {
   readonly keys: readonly Readonly<Record<string, string>>[];
+}
+
+export interface OwnKeyList {
+  readonly keys: readonly Key[];
+  /** The number of records that this call has read. */
+  readonly examined: number;
+  readonly next_cursor: string | null;
+  /**
+   * The keys of the owner that count: those that are not revoked, expired or superseded, including those
+   * that operators registered.
+   */
+  readonly counted_keys: number;
+  /** No key can be created while this many keys count. */
+  readonly max_keys: number;
+}
+
+export interface SignedOut {
+  /**
+   * Where a person that has signed in by OpenID Connect signs out of the provider too. Null if the
+   * provider offers no such page.
+   */
+  readonly provider_sign_out: string | null;
 }
 
 export interface OwnerSession {

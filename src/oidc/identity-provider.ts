@@ -3,6 +3,7 @@ import {
   AuthorizationResponseError,
   authorizationCodeGrant,
   buildAuthorizationUrl,
+  buildEndSessionUrl,
   ClientError,
   calculatePKCECodeChallenge,
   fetchUserInfo,
@@ -62,7 +63,26 @@ export function createIdentityProvider(options: IdentityProviderOptions): Identi
         ok: true,
         claims: await verifiedClaims(await configuration(), callback, pending, suffices),
       })),
+    async signOutUrl(returnUrl) {
+      const found = await attempt(async () => ({
+        ok: true,
+        url: signOutUrlOf(await configuration(), returnUrl),
+      }));
+      return found.ok ? found.url : undefined;
+    },
   };
+}
+
+/**
+ * No `id_token_hint`: an ID token can be longer than a cookie, and would be in the browser's history. Without one the provider asks
+ * the person first (§2), which also keeps other sites from signing the person out there.
+ */
+function signOutUrlOf(configuration: Configuration, returnUrl: string): string | undefined {
+  const { issuer, end_session_endpoint: endpoint } = configuration.serverMetadata();
+  if (endpoint === undefined || !URL.canParse(endpoint)) return undefined;
+  const isSafe =
+    new URL(endpoint).protocol === "https:" || new URL(endpoint).protocol === new URL(issuer).protocol;
+  return isSafe ? buildEndSessionUrl(configuration, { post_logout_redirect_uri: returnUrl }).href : undefined;
 }
 
 const UNAVAILABLE = { ok: false, failure: "provider_unavailable" } as const;

@@ -31,7 +31,7 @@ test("a mapping names a claim by its name, a path or a JSON Pointer", () => {
     operators: [
       { claim: [["realm_access.roles"], ["realm_access", "roles"]], value: "ops", role: "support" },
     ],
-    holders: { owner: [["org", "id"]], roles: ["paid"] },
+    holders: { owner: [["org", "id"]], roles: ["paid"], maxKeys: 100 },
   });
 });
 

@@ -18,7 +18,13 @@ const operatorMapping = z.strictObject({
 /** `console` of the policy. */
 export const signInSchema = z.strictObject({
   operators: z.array(operatorMapping).max(200).default([]),
-  holders: z.strictObject({ owner: claim, roles: z.array(name).max(100).default([]) }).optional(),
+  holders: z
+    .strictObject({
+      owner: claim,
+      roles: z.array(name).max(100).default([]),
+      max_keys: z.int().min(1).max(10_000).default(100),
+    })
+    .optional(),
 });
 
 export function toSignInPolicy({ operators, holders }: z.output<typeof signInSchema>): SignInPolicy {
@@ -27,7 +33,9 @@ export function toSignInPolicy({ operators, holders }: z.output<typeof signInSch
       ...entry,
       ...(scopes !== undefined && { scopes }),
     })),
-    ...(holders !== undefined && { holders }),
+    ...(holders !== undefined && {
+      holders: { owner: holders.owner, roles: holders.roles, maxKeys: holders.max_keys },
+    }),
   };
 }
 

@@ -3,7 +3,7 @@ import { encodeFreeze } from "../core/keys/freeze.ts";
 import type { CommitOutcome, CommitRequirement, KeyChange, OverrideChange } from "../core/keys/key-change.ts";
 import { DECIDED_WITHIN_SECONDS, stopsWhileFrozen } from "../core/keys/key-change.ts";
 import type { KeyRecord } from "../core/keys/key-record.ts";
-import { countsAsSelfService, NEVER } from "../core/keys/key-record.ts";
+import { countsAsSelfService, NEVER, ownerCountOf } from "../core/keys/key-record.ts";
 import { encodeRecord } from "../core/keys/key-record-codec.ts";
 import type { MigrationState, MigrationStep } from "../core/legacy/migration.ts";
 import { KEEP_CLEARED_SECONDS } from "../core/overrides/override.ts";
@@ -28,6 +28,8 @@ export function namesOf(
     legacy === undefined ? keys.nothing : keys.legacyUse(role),
     legacy === undefined ? keys.nothing : keys.legacyHash(legacy.alias ?? legacy.hash),
     legacy === undefined ? keys.nothing : keys.legacyUnmigrated(role),
+    owner === undefined ? keys.nothing : keys.activeByOwner(owner),
+    owner === undefined ? keys.nothing : keys.overlapByOwner(owner),
   ];
 }
 
@@ -43,8 +45,10 @@ export function toWire(change: KeyChange, forgetAfterSeconds: number) {
     ...(requires?.living && { living: livingToWire(requires.living) }),
     ...(requires?.selfServiceBelow !== undefined && {
       selfServiceBelow: requires.selfServiceBelow,
-      selfServiceUntil: requires.legacyEnded ? `(${NEVER}` : "+inf",
     }),
+    ...(requires?.ownedBelow?.as === "active" && { activeBelow: requires.ownedBelow.below }),
+    ...(requires?.ownedBelow?.as === "overlap" && { overlapBelow: requires.ownedBelow.below }),
+    countUntil: requires?.legacyEnded ? `(${NEVER}` : "+inf",
     ...(requires?.beyondIssued && { beyondIssued: true }),
     put: put.map((record) => recordToWire(record, forgetAfterSeconds)),
     ...(remember && {
@@ -94,6 +98,7 @@ function livingToWire(living: NonNullable<CommitRequirement["living"]>) {
 
 export function recordToWire(record: KeyRecord, forgetAfterSeconds: number) {
   const restriction = restrictionOf(record);
+  const owned = ownerCountOf(record);
   return {
     id: record.keyId,
     family: record.family,
@@ -105,6 +110,7 @@ export function recordToWire(record: KeyRecord, forgetAfterSeconds: number) {
     ownerCut: cutOffField({ scope: "owner", subject: ownerOf(record) }),
     selfService: countsAsSelfService(record),
     owned: record.owner !== undefined,
+    ...(owned !== undefined && { [`${owned.as}Until`]: owned.until }),
     hashed: record.legacy !== undefined,
     migrated: record.legacy?.migratedAt !== undefined,
     entry: encodeFeedEntry(restriction),
@@ -122,7 +128,8 @@ export function toOutcome(reply: unknown): CommitOutcome {
       ...(typeof version === "string" && version !== "" && { overrideVersion: Number(version) }),
     };
   }
-  if (kind === "conflict" || kind === "full" || kind === "too_many_overrides") return { kind };
+  if (kind === "conflict" || kind === "full" || kind === "owner_full" || kind === "too_many_overrides")
+    return { kind };
   if (kind === "ended") return number === undefined ? { kind } : { kind, before: Number(number) };
   if (kind === "frozen") return { kind, until: Number(number) };
   if (kind === "early") return { kind, before: Number(number) };

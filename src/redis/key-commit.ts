@@ -7,6 +7,7 @@ import { namesOf, SWEEP_GRACE_SECONDS, toOutcome, toWire } from "./commit-wire.t
 import type { RegistryKeys } from "./names.ts";
 import { FEED_LENGTH } from "./names.ts";
 import { scriptText } from "./script-text.ts";
+import type { OwnedKeys } from "./self-service.ts";
 
 const SOURCE = scriptText("commit");
 
@@ -76,6 +77,7 @@ export function createKeyWriter(
   client: RedisClient,
   options: CommitOptions,
   release: (limit: number) => Promise<number>,
+  releaseOwned: (owned: OwnedKeys) => Promise<number>,
 ): KeyWriter {
   const run = createCommitScript(client, options);
   const attempt = async (change: KeyChange): Promise<CommitOutcome> => {
@@ -88,7 +90,13 @@ export function createKeyWriter(
     return durable ? outcome : { ...outcome, durable: false };
   };
   return {
-    commit: (change) => commitBelowCap(() => attempt(change), release),
+    async commit(change) {
+      const outcome = await commitBelowCap(() => attempt(change), release);
+      const owned = change.requires?.ownedBelow;
+      if (outcome.kind !== "owner_full" || owned === undefined || (await releaseOwned(owned)) === 0)
+        return outcome;
+      return commitBelowCap(() => attempt(change), release);
+    },
     async confirm(handedOut = []) {
       for (const record of handedOut) options.onAcknowledged?.({ put: [record], audit: [] });
       if (options.waitReplicas === 0) return true;

@@ -1,6 +1,6 @@
 import { frozenUntil } from "../core/keys/freeze.ts";
 import type { KeyRecord } from "../core/keys/key-record.ts";
-import { isLegacyId, roleOfKeyId } from "../core/keys/key-record.ts";
+import { isLegacyId, NEVER, roleOfKeyId } from "../core/keys/key-record.ts";
 import { decodeRecord } from "../core/keys/key-record-codec.ts";
 import type { KeyListing, KeyReader, KeyStore, RememberedCallReader } from "../core/keys/ports.ts";
 import type { RedisClient } from "./client.ts";
@@ -13,7 +13,7 @@ import { familyMembers, indexMembers } from "./listed-keys.ts";
 import type { RegistryKeys } from "./names.ts";
 import { createOverrideReader } from "./overrides.ts";
 import { scriptText } from "./script-text.ts";
-import { createRelease } from "./self-service.ts";
+import { createOwnerRelease, createRelease } from "./self-service.ts";
 import { snapshot } from "./snapshot.ts";
 import { createSweep } from "./sweep.ts";
 
@@ -22,8 +22,9 @@ const USE_SOURCE = scriptText("use");
 /** The registry in Redis. `names.ts` lists its Redis keys and their types. */
 export function createKeyStore(client: RedisClient, options: CommitOptions): KeyStore {
   const release = createRelease(client);
+  const releaseOwned = createOwnerRelease(client);
   return {
-    ...createKeyWriter(client, options, release),
+    ...createKeyWriter(client, options, release, releaseOwned),
     ...createEndReader(client),
     ...createReads(client),
     ...createOverrideReader(client),
@@ -37,6 +38,11 @@ export function createKeyStore(client: RedisClient, options: CommitOptions): Key
         ),
       );
       return { unexpired: Number(unexpired), selfService: Number(selfService) };
+    },
+    async countOwned(owner, nowSeconds, legacyEnded) {
+      await releaseOwned({ owner, as: "active" });
+      const range = [`(${nowSeconds}`, legacyEnded ? `(${NEVER}` : "+inf"] as const;
+      return Number(await client.command("ZCOUNT", client.keys.activeByOwner(owner), ...range));
     },
     async frozenUntil(nowSeconds) {
       const text = await client.command("GET", client.keys.freeze);

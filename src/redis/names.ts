@@ -49,6 +49,10 @@ function keyIndexes(own: Own) {
     byAge: own("keys:by_age"),
     /** The same for one owner. */
     byOwner: (owner: string) => own(`keys:by_owner:${owner}`),
+    /** Sorted set: key id → until when the key counts for its owner as active (`ownerCountOf`). */
+    activeByOwner: (owner: string) => own(`keys:active_by_owner:${owner}`),
+    /** The same, for keys in an overlap. */
+    overlapByOwner: (owner: string) => own(`keys:overlap_by_owner:${owner}`),
     /** Sorted set, all with the score 0: "<family>:<sequence number of a key, with 16 digits>". */
     byFamily: own("keys:by_family"),
     /** Sorted set: key id → `exp`. */

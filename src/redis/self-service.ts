@@ -1,3 +1,4 @@
+import type { CommitRequirement } from "../core/keys/key-change.ts";
 import type { RedisClient } from "./client.ts";
 import { pairs, texts } from "./replies.ts";
 import { scriptText } from "./script-text.ts";
@@ -10,17 +11,48 @@ const SOURCE = scriptText("release-self-service");
  * older version left, are found here.
  */
 export function createRelease(client: RedisClient): (limit: number) => Promise<number> {
-  const run = client.script(SOURCE, "release-self-service");
-  const { keys } = client;
+  const step = createReleaseStep(client, "self-service");
   let cursor = "0";
   return async (limit) => {
-    const reply = await client.command("ZSCAN", keys.selfService, cursor, "COUNT", limit);
+    const { next, removed } = await step(client.keys.selfService, cursor, limit);
+    cursor = next;
+    return removed;
+  };
+}
+
+export type OwnedKeys = Pick<NonNullable<CommitRequirement["ownedBelow"]>, "owner" | "as">;
+
+/** Keys of an owner that one call checks. Of an owner with more, the others count until they expire. */
+const OWNED = 2000;
+const OWNED_STEP = 100;
+
+/** Returns a function that takes out the keys of an owner that ended with their family or by a cut-off. Returns their number. */
+export function createOwnerRelease(client: RedisClient): (owned: OwnedKeys) => Promise<number> {
+  const step = createReleaseStep(client, "owner");
+  const { activeByOwner, overlapByOwner } = client.keys;
+  return async ({ owner, as }) => {
+    const index = (as === "active" ? activeByOwner : overlapByOwner)(owner);
+    let [cursor, released] = ["0", 0];
+    for (let checked = 0; checked < OWNED; checked += OWNED_STEP) {
+      const { next, removed } = await step(index, cursor, OWNED_STEP);
+      cursor = next;
+      released += removed;
+      if (cursor === "0") break;
+    }
+    return released;
+  };
+}
+
+/** Returns a function that checks about the next `limit` members of an index. */
+function createReleaseStep(client: RedisClient, kind: "self-service" | "owner") {
+  const run = client.script(SOURCE, "release-self-service");
+  const { keys } = client;
+  return async (index: string, cursor: string, limit: number) => {
+    const reply = await client.command("ZSCAN", index, cursor, "COUNT", limit);
     const [next, members] = Array.isArray(reply) ? reply : [];
     const keyIds = pairs(members).map(([keyId]) => keyId);
-    const indexes = [keys.selfService, keys.endedFamilies, keys.cutOffs];
-    const takenOut =
-      keyIds.length === 0 ? 0 : Number(await run([...indexes, ...keyIds.map(keys.key)], keyIds));
-    cursor = texts([next])[0] ?? "0";
-    return takenOut;
+    const names = [index, keys.endedFamilies, keys.cutOffs, ...keyIds.map(keys.key)];
+    const removed = keyIds.length === 0 ? 0 : Number(await run(names, [kind, ...keyIds]));
+    return { next: texts([next])[0] ?? "0", removed };
   };
 }

@@ -50,7 +50,7 @@ import type { ActivePolicy } from "../policy/active-policy.ts";
 import type { Stores } from "./ports.ts";
 import type { Runtime } from "./runtime.ts";
 import type { Routes, SignIn } from "./sign-in.ts";
-import { consoleSignIn, holderPage, openSignIn } from "./sign-in.ts";
+import { consoleSignIn, holderPage, openSignIn, providerSignOut } from "./sign-in.ts";
 import type { Metering } from "./usage.ts";
 import { usageRetentionOf } from "./usage.ts";
 
@@ -91,7 +91,8 @@ export function apiEndpoints(
   const signIn = openSignIn(runtime);
   const usage = usagePorts(runtime, deps);
   const ofHolders = holderPage(ports, settings, { signIn, seal, usage, limits: deps.stores });
-  const forConsole = settings.CONSOLE === "on" ? consolePorts(ports, { seal, signIn, deps }) : undefined;
+  const forConsole =
+    settings.CONSOLE === "on" ? consolePorts(ports, settings, { seal, signIn, deps }) : undefined;
   const ofConsole = forConsole && consoleRoutes(forConsole, settings, { signIn, seal });
   const open = [...openRoutes(ports, runtime, deps), ...ofHolders.described];
   const all = [
@@ -117,6 +118,7 @@ interface SealDeps {
 
 function consolePorts(
   ports: ApiPorts,
+  { OIDC_CONSOLE_REDIRECT_URL: redirectUrl }: Pick<Settings, "OIDC_CONSOLE_REDIRECT_URL">,
   { seal, signIn, deps }: SealDeps & { readonly deps: Pick<ApiDeps, "registry"> },
 ): ConsolePorts {
   const { nowMs } = ports;
@@ -125,6 +127,7 @@ function consolePorts(
     sessions: createSessions({ seal, view: deps.registry.view, nowMs }),
     links: createLinks({ seal, nowMs }),
     ...(signIn !== undefined && { signInIssuer: signIn.issuer }),
+    ...providerSignOut(signIn, redirectUrl),
   };
 }
 

@@ -2,6 +2,7 @@ import { createAssets } from "../api/console/assets.ts";
 import { bundledPageRoutes } from "../api/console/page-routes.ts";
 import type { Seal } from "../api/console/seal.ts";
 import type { ConsolePorts } from "../api/console/session-access.ts";
+import type { SignOutPorts } from "../api/console/session-replies.ts";
 import { personSessionRoute } from "../api/console/session-routes.ts";
 import { createSessions, HOLDER_SURFACE } from "../api/console/sessions.ts";
 import type { ApiPorts } from "../api/http/calls.ts";
@@ -41,6 +42,16 @@ export function openSignIn({ settings, log }: Pick<Runtime, "settings" | "log">)
     },
   });
   return { provider, issuer };
+}
+
+/** Where people sign out of the provider too, if they sign in by it. It returns them to the page at which they signed in. */
+export function providerSignOut(
+  signIn: SignIn | undefined,
+  redirectUrl: string | undefined,
+): Pick<SignOutPorts, "providerSignOut"> {
+  if (signIn === undefined || redirectUrl === undefined) return {};
+  const returnUrl = new URL("..", redirectUrl).href.replace(/\/$/, "");
+  return { providerSignOut: () => signIn.provider.signOutUrl(returnUrl) };
 }
 
 /** Calls that the OpenAPI document describes, and pages that it does not. */
@@ -90,7 +101,12 @@ export function holderPage(
   const { nowMs, registry } = ports;
   const cookie = createSignInCookie("keys", redirectUrl, { seal, nowMs });
   const sessions = createSessions({ surface: HOLDER_SURFACE, seal, view: registry.view, nowMs });
-  const ownerPorts = { ...ports, holderSessions: sessions, signInIssuer: signIn.issuer };
+  const ownerPorts = {
+    ...ports,
+    holderSessions: sessions,
+    signInIssuer: signIn.issuer,
+    ...providerSignOut(signIn, redirectUrl),
+  };
   const surface = { name: "keys", path: "/keys", redirectUrl, cookie } as const;
   return {
     described: [...ownerSessionRoutes(ownerPorts, cookie), ...ownerRoutes(ownerPorts, usage, limits)],

@@ -3,6 +3,7 @@ import { ownerOf } from "../core/decision/principal.ts";
 import type { CommitRequirement } from "../core/keys/key-change.ts";
 import { NEVER } from "../core/keys/key-record.ts";
 import type { CutOff } from "../core/revocation/revocation.ts";
+import { createOwnerKeyCount } from "./owner-keys.ts";
 import { integer } from "./rows.ts";
 import { TransactionAborted } from "./transaction.ts";
 
@@ -18,12 +19,18 @@ export function createRequirements(
   const live = sqlite.prepare(
     "SELECT count(*) AS live FROM keys WHERE self_service = 1 AND expires_at > ? AND expires_at <= ?",
   );
-  return ({ living, selfServiceBelow, legacyEnded }, nowSeconds) => {
+  const owned = {
+    active: createOwnerKeyCount(sqlite, "active"),
+    overlap: createOwnerKeyCount(sqlite, "overlap"),
+  };
+  return ({ living, selfServiceBelow, ownedBelow, legacyEnded = false }, nowSeconds) => {
     if (living !== undefined) {
       if (familyEnd.get(living.family) !== undefined) throw new TransactionAborted({ kind: "ended" });
       const before = cutOff.get(living.role, ownerOf(living), living.issuedAt)?.["before"];
       if (typeof before === "number") throw new TransactionAborted({ kind: "ended", before });
     }
+    if (ownedBelow && owned[ownedBelow.as](ownedBelow.owner, nowSeconds, legacyEnded) >= ownedBelow.below)
+      throw new TransactionAborted({ kind: "owner_full" });
     if (selfServiceBelow === undefined) return;
     const row = live.get(nowSeconds, legacyEnded ? NEVER - 1 : NEVER);
     if (row === undefined || integer(row, "live") >= selfServiceBelow)

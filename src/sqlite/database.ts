@@ -97,6 +97,11 @@ const MIGRATIONS: readonly string[] = [
   "CREATE INDEX IF NOT EXISTS keys_by_family ON keys (family, seq);",
   // The limit of the last step, for operators.
   "ALTER TABLE quotas ADD COLUMN unit_limit INTEGER NOT NULL DEFAULT 0;",
+  // Until when a key counts for its owner (`ownerCountOf`).
+  `ALTER TABLE keys ADD COLUMN owned_until INTEGER; ALTER TABLE keys ADD COLUMN overlap_until INTEGER;
+   UPDATE keys SET owned_until = expires_at WHERE owner IS NOT NULL AND ended = 0;
+   CREATE INDEX keys_owned ON keys (owner, owned_until) WHERE owned_until IS NOT NULL;
+   CREATE INDEX keys_overlapping ON keys (owner, overlap_until) WHERE overlap_until IS NOT NULL;`,
 ];
 
 export interface Database {

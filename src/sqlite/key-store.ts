@@ -15,6 +15,7 @@ import { createFreeze } from "./freeze.ts";
 import { createCommit } from "./key-commit.ts";
 import { createLegacy } from "./legacy.ts";
 import { createOverrideReader } from "./overrides.ts";
+import { createOwnerKeyCount } from "./owner-keys.ts";
 import type { Row } from "./rows.ts";
 import { integer, recordOf, text } from "./rows.ts";
 import { createRelease } from "./self-service.ts";
@@ -43,6 +44,7 @@ export function createKeyStore({ sqlite }: Database, options: KeyStoreOptions): 
   const sweep = createSweep(sqlite);
   const release = createRelease(sqlite);
   const freeze = createFreeze(sqlite);
+  const countOwned = createOwnerKeyCount(sqlite, "active");
   const counted = (row: Row | undefined) => (row === undefined ? 0 : integer(row, "keys"));
   return {
     commit: createCommit(sqlite, release, options.nowMs),
@@ -60,6 +62,7 @@ export function createKeyStore({ sqlite }: Database, options: KeyStoreOptions): 
         selfService: counted(selfService.get(nowSeconds)),
       };
     },
+    countOwned: async (owner, nowSeconds, legacyEnded) => countOwned(owner, nowSeconds, legacyEnded),
     frozenUntil: async (nowSeconds) => freeze.until(nowSeconds),
     async sweep(beforeSeconds, limit) {
       const openAt = Math.floor(options.nowMs() / 1000);

@@ -1,7 +1,7 @@
 import type { DatabaseSync } from "node:sqlite";
 import { ownerOf } from "../core/decision/principal.ts";
 import type { KeyRecord } from "../core/keys/key-record.ts";
-import { countsAsSelfService } from "../core/keys/key-record.ts";
+import { countsAsSelfService, ownerCountOf } from "../core/keys/key-record.ts";
 import { encodeRecord } from "../core/keys/key-record-codec.ts";
 import { TransactionAborted } from "./transaction.ts";
 
@@ -9,12 +9,12 @@ import { TransactionAborted } from "./transaction.ts";
 export function createRecordWriter(sqlite: DatabaseSync): (record: KeyRecord) => void {
   const noteDate = createDateWriter(sqlite);
   const insert = sqlite.prepare(
-    `INSERT INTO keys (key_id, family, owner, role, issued_at, expires_at, self_service, ended, version, record, legacy_hash, legacy_alias)
-     VALUES (?, ?, ?, ?, ?, ?, ?, 0, 1, ?, ?, ?) ON CONFLICT DO NOTHING`,
+    `INSERT INTO keys (key_id, family, owner, role, issued_at, expires_at, self_service, ended, version, record, legacy_hash, legacy_alias, owned_until)
+     VALUES (?, ?, ?, ?, ?, ?, ?, 0, 1, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
   );
   const update = sqlite.prepare(
     `UPDATE keys SET record = ?, ended = ?, version = ?, legacy_hash = ?, legacy_alias = ?, migrated = ?,
-     self_service = self_service * ?
+     self_service = self_service * ?, owned_until = ?, overlap_until = ?
      WHERE key_id = ? AND version = ?`,
   );
   return (record) => {
@@ -33,6 +33,7 @@ export function createRecordWriter(sqlite: DatabaseSync): (record: KeyRecord) =>
             text,
             record.legacy?.hash ?? null,
             aliasOf(record),
+            owner === undefined ? null : expiresAt,
           )
         : update.run(
             text,
@@ -42,6 +43,7 @@ export function createRecordWriter(sqlite: DatabaseSync): (record: KeyRecord) =>
             aliasOf(record),
             record.legacy?.migratedAt === undefined ? 0 : 1,
             countsAsSelfService(record) ? 1 : 0,
+            ...ownerCountsOf(record),
             keyId,
             version - 1,
           );
@@ -54,17 +56,17 @@ export function createRecordWriter(sqlite: DatabaseSync): (record: KeyRecord) =>
 export function createRecordUpsert(sqlite: DatabaseSync): (record: KeyRecord) => void {
   const noteDate = createDateWriter(sqlite);
   const upsert = sqlite.prepare(
-    `INSERT INTO keys (key_id, family, owner, role, issued_at, expires_at, record, ended, version, legacy_hash, legacy_alias, migrated, self_service)
-     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+    `INSERT INTO keys (key_id, family, owner, role, issued_at, expires_at, record, ended, version, legacy_hash, legacy_alias, migrated, self_service, owned_until, overlap_until)
+     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
      ON CONFLICT (key_id) DO UPDATE SET record = excluded.record, ended = excluded.ended, version = excluded.version,
      legacy_hash = excluded.legacy_hash, legacy_alias = excluded.legacy_alias, migrated = excluded.migrated,
-     self_service = self_service * excluded.self_service`,
+     self_service = self_service * excluded.self_service, owned_until = excluded.owned_until,
+     overlap_until = excluded.overlap_until`,
   );
   return (record) => {
     const { keyId, family, owner, role, issuedAt, expiresAt } = record;
     const identity = [keyId, family, owner ?? null, role, issuedAt, expiresAt] as const;
-    const [stored, ended, version, hash, alias, migrated, selfService] = stateOf(record);
-    upsert.run(...identity, stored, ended, version, hash, alias, migrated, selfService);
+    upsert.run(...identity, ...stateOf(record));
     noteDate(record);
   };
 }
@@ -79,7 +81,15 @@ function stateOf(record: KeyRecord) {
     aliasOf(record),
     record.legacy?.migratedAt === undefined ? 0 : 1,
     countsAsSelfService(record) ? 1 : 0,
+    ...ownerCountsOf(record),
   ] as const;
+}
+
+/** The columns `owned_until` and `overlap_until`. */
+function ownerCountsOf(record: KeyRecord): readonly [owned: number | null, overlap: number | null] {
+  const count = ownerCountOf(record);
+  if (count === undefined) return [null, null];
+  return count.as === "active" ? [count.until, null] : [null, count.until];
 }
 
 /** Stores the newest issue date, which a cut-off of now must exceed. */

@@ -78,6 +78,7 @@ const KEY_CALLS = [
   "noteUse",
   "lastUsed",
   "frozenUntil",
+  "countOwned",
   "count",
   "sweep",
 ] as const;

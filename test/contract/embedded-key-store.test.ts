@@ -17,6 +17,7 @@ import type { StoreUnderTest } from "./key-store-suite.ts";
 import { keyStoreSuite, START, settableClock } from "./key-store-suite.ts";
 import { legacySuite } from "./legacy-suite.ts";
 import { overrideSuite } from "./override-suite.ts";
+import { ownerKeysSuite } from "./owner-keys-suite.ts";
 import type { SelfServiceStore } from "./self-service-suite.ts";
 import { selfServiceSuite } from "./self-service-suite.ts";
 
@@ -75,6 +76,7 @@ describe("the embedded key store in a separate thread", () => {
   };
   keyStoreSuite(setUp);
   legacySuite(setUp);
+  ownerKeysSuite(setUp);
   freezeSuite(setUp);
 });
 
@@ -92,7 +94,7 @@ describe("the embedded key store", () => {
         const count = database.sqlite.prepare("UPDATE keys SET self_service = 1 WHERE key_id = ?");
         for (const keyId of keyIds) count.run(keyId);
         database.sqlite.exec(
-          "DROP INDEX IF EXISTS keys_self_service_seq; DROP TABLE ended_keys; ALTER TABLE audit DROP COLUMN origin; ALTER TABLE audit DROP COLUMN logged; ALTER TABLE quotas DROP COLUMN unit_limit; DELETE FROM shared_state WHERE name LIKE 'newest%'; PRAGMA user_version = 3",
+          "DROP INDEX IF EXISTS keys_self_service_seq; DROP TABLE ended_keys; ALTER TABLE audit DROP COLUMN origin; ALTER TABLE audit DROP COLUMN logged; ALTER TABLE quotas DROP COLUMN unit_limit; DROP INDEX keys_owned; DROP INDEX keys_overlapping; ALTER TABLE keys DROP COLUMN owned_until; ALTER TABLE keys DROP COLUMN overlap_until; DELETE FROM shared_state WHERE name LIKE 'newest%'; PRAGMA user_version = 3",
         );
         opened.pop()?.close();
         database = open(folder);
@@ -116,6 +118,7 @@ describe("the embedded key store", () => {
   };
   keyStoreSuite(setUp);
   legacySuite(setUp);
+  ownerKeysSuite(setUp);
   freezeSuite(setUp);
   selfServiceSuite(setUp);
   clockSuite(setUp);

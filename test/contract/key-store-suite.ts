@@ -63,7 +63,11 @@ const anonymous: CallOrigin = { caller: { kind: "anonymous", address: "192.0.2.1
 /** An instance with its own view and clock, on a store that other instances can share. */
 export function instanceOn(store: KeyStore, clock: { nowSeconds: number }): Registry {
   const policy = parsePolicy({
-    text: "guards: { self_service_keys: 3 }\nplans: { team: { rate_limits: [] } }",
+    text: [
+      "guards: { self_service_keys: 3 }",
+      "plans: { team: { rate_limits: [] } }",
+      "console: { holders: { owner: sub, roles: [contributor], max_keys: 2 } }",
+    ].join("\n"),
     fileName: "test",
   });
   if (!policy.ok) throw new Error(policy.problems.join("\n"));

@@ -132,6 +132,25 @@ export function legacySuite(setUp: () => Promise<StoreUnderTest>): void {
     expect(await store.legacyUse("basic", since)).toMatchObject({ keys: 2, unmigrated: { keys: 0 } });
   });
 
+  test("of two switches that are based on the same phase one is made, and the other is denied", async () => {
+    const { under, store, clock, registry } = await begin();
+    const second = instanceOn(store, clock);
+    const results = await Promise.all([
+      setPhase(registry, "active", admin, "silent"),
+      setPhase(second, "removed", admin, "silent"),
+    ]);
+    const isFirst = results[0] === "done";
+    expect(results[isFirst ? 1 : 0]).toEqual({ kind: "refused", reason: "changed_meanwhile" });
+    // The instance that denies a switch knows the phase that is in force.
+    const denying = isFirst ? second : registry;
+    expect(denying.migration.state().phase).toBe(isFirst ? "active" : "removed");
+    expect((await store.migration())?.phase).toBe(isFirst ? "active" : "removed");
+    expect((await under.auditTrail()).length).toBe(1);
+    expect(await setPhase(denying, "gradual", admin, denying.migration.state().phase)).toBe("done");
+    expect(await setPhase(denying, "silent", admin, "removed")).not.toBe("done");
+    expect((await store.migration())?.phase).toBe("gradual");
+  });
+
   test("of two steps from the same phase one is written, and the other is decided again", async () => {
     const { under, store, clock, registry } = await begin();
     const [first, second] = [registry, instanceOn(store, clock)];

@@ -51,6 +51,41 @@ function complete(
 const json = (response: ServerResponse, body: unknown, status = 200) =>
   response.writeHead(status, { "content-type": "application/json" }).end(JSON.stringify(body));
 
+describe("the sign-out at the provider", () => {
+  const BACK = "http://127.0.0.1/console";
+
+  test("is at the provider's page, which returns to ours, and its URL has no token", async () => {
+    const url = new URL((await provider.signOutUrl(BACK)) ?? "");
+    expect(url.origin + url.pathname).toBe(`${real.issuer}/session/end`);
+    expect(Object.fromEntries(url.searchParams)).toEqual({
+      client_id: CLIENT.id,
+      post_logout_redirect_uri: BACK,
+    });
+    expect((await fetch(url)).status).toBe(200);
+    // The provider returns to registered pages only.
+    url.searchParams.set("post_logout_redirect_uri", "http://127.0.0.1/other");
+    expect((await fetch(url)).status).toBe(400);
+  });
+
+  test.each([
+    ["publishes none", undefined],
+    ["publishes a script", "javascript:alert(1)"],
+    ["publishes no URL", "/session/end"],
+  ])("is not offered if the provider %s", async (_, endpoint) => {
+    const published = await fetch(`${real.issuer}/.well-known/openid-configuration`);
+    const metadata: Readonly<Record<string, unknown>> = JSON.parse(await published.text());
+    real.intercept = (_request, response) =>
+      Boolean(json(response, { ...metadata, end_session_endpoint: endpoint }));
+    expect(await provider.signOutUrl(BACK)).toBeUndefined();
+  });
+
+  test("is not offered if the provider does not respond", async () => {
+    await real.stop();
+    expect(await provider.signOutUrl(BACK)).toBeUndefined();
+    expect(results.at(-1)).toBeDefined();
+  });
+});
+
 test("a person signs in with code, PKCE, state and nonce, and the verified claims come back", async () => {
   const { url, pending } = await begin();
   const asked = new URL(url).searchParams;

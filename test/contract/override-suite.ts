@@ -74,6 +74,29 @@ export function overrideSuite(setUp: () => Promise<StoreUnderTest>): void {
       expect([await store.findOverride(acme), await under.auditTrail()]).toEqual(before);
     });
 
+    test("of two changes that are based on the same override one is made, and the other is denied", async () => {
+      const { store, clock, registry, under } = await begin();
+      const second = { ...instanceOn(store, clock), view: registry.view };
+      const both = async (seen: number) => {
+        const results = await Promise.all([
+          setOverride(registry, acme, TEAM, admin, seen),
+          clearOverride(second, acme, admin, seen),
+        ]);
+        return results.map((result) => (result === "done" ? result : result.reason)).sort();
+      };
+      await setOverride(registry, acme, TEAM, admin, 0);
+      expect(await both(START * 1000)).toEqual(["changed_meanwhile", "done"]);
+      expect((await under.auditTrail()).length).toBe(2);
+      // One that has expired, or was cleared, is none.
+      await setOverride(registry, acme, { ...TEAM, expiresAt: START + 60 }, admin);
+      clock.nowSeconds = START + 60;
+      const stored = await store.findOverride(acme);
+      expect(await clearOverride(registry, acme, admin, stored?.version)).not.toBe("done");
+      expect(await setOverride(registry, acme, TEAM, admin, 0)).toBe("done");
+      await clearOverride(registry, acme, admin);
+      expect(await setOverride(registry, acme, TEAM, admin, 0)).toBe("done");
+    });
+
     test("is protected by the newest one, which the store or the instance alone may know", async () => {
       const { store, registry } = await begin();
       const role = registry.policy().roles.values().next().value ?? expect.fail("there is a role");

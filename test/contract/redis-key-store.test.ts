@@ -30,6 +30,7 @@ import type { StoreUnderTest } from "./key-store-suite.ts";
 import { instanceOn, keyStoreSuite, START, settableClock } from "./key-store-suite.ts";
 import { legacySuite } from "./legacy-suite.ts";
 import { overrideSuite } from "./override-suite.ts";
+import { ownerKeysSuite } from "./owner-keys-suite.ts";
 import { selfServiceSuite } from "./self-service-suite.ts";
 
 const RETENTION = {
@@ -111,6 +112,7 @@ describe("the key store in Redis", () => {
   };
   keyStoreSuite(setUp);
   legacySuite(setUp);
+  ownerKeysSuite(setUp);
   freezeSuite(setUp);
   clockSuite(setUp);
   overrideSuite(setUp);

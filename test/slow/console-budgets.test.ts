@@ -95,6 +95,40 @@ test("by mouse: set an override with an end, see what it affects, change it, and
   expect(await (await collectViolations(page)).all()).toEqual([]);
 });
 
+test("an override that another operator has changed meanwhile is neither replaced nor cleared unseen", async () => {
+  const of = { owner: "wayne" };
+  await tested.client.limits.setOverride(of, { plan: "pro", note: "first" });
+  const page = await tested.open("/budgets");
+  const dialog = page.getByRole("dialog");
+  await page.getByRole("button", { name: "Change the override of wayne" }).click();
+  await page.getByRole("button", { name: "Review…" }).click();
+  await dialog.getByText("first").nth(1).waitFor();
+  await page.getByLabel("Type wayne to confirm").fill("wayne");
+  await tested.client.limits.setOverride(of, { plan: "pro", note: "second" });
+  const confirm = page.getByRole("button", { name: "Set the override" });
+  await confirm.click();
+  await dialog.getByText("The override has changed meanwhile.").waitFor();
+  await dialog.getByText("admin:").waitFor();
+  await dialog.getByText("second").waitFor();
+  expect(await confirm.isDisabled()).toBe(true);
+  expect((await tested.client.limits.showOverride(of)).note).toBe("second");
+  await page.getByLabel("Type wayne to confirm").fill("wayne");
+  await confirm.click();
+  await page.getByText("The override of wayne applies.").waitFor();
+  expect((await tested.client.limits.showOverride(of)).note).toBe("first");
+  await page.getByRole("button", { name: "Clear the override of wayne" }).click();
+  await tested.client.limits.setOverride(of, { plan: "pro", note: "third" });
+  await page.getByLabel("Type wayne to confirm").fill("wayne");
+  await page.getByRole("button", { name: "Clear the override", exact: true }).click();
+  await dialog.getByText("third").waitFor();
+  await expectAccessible(page);
+  await page.getByLabel("Type wayne to confirm").fill("wayne");
+  await page.getByRole("button", { name: "Clear the override", exact: true }).click();
+  await page.getByText("The override of wayne is cleared.").waitFor();
+  await expect(tested.client.limits.showOverride(of)).rejects.toMatchObject({ status: 404 });
+  await page.context().close();
+});
+
 test("by keyboard alone: set an override and clear it", async () => {
   const page = await tested.open("/");
   await goByKeys(page, "b", "Budgets");

@@ -66,6 +66,39 @@ test("an operator signs in and out by mouse; the audit has the person, and no se
   expect(await (await collectViolations(page)).all()).toEqual([]);
 });
 
+test("an operator signs out of the provider too, and is asked who it is when it signs in again", async () => {
+  const page = await open("u4", "ops");
+  await signInLink(page).click();
+  await page.getByRole("button", { name: "person:u4/ann@example.com" }).click();
+  await page.getByRole("button", { name: "Sign out" }).click();
+  const link = page.getByRole("link", { name: "Sign out there too" });
+  await link.waitFor();
+  await expectAccessible(page);
+  // The provider still knows the person.
+  tested.provider.person = { ...tested.provider.person, sub: "u5" };
+  await signInLink(page).click();
+  await page.getByRole("button", { name: "person:u4/ann@example.com" }).click();
+  await page.getByRole("button", { name: "Sign out" }).click();
+  await link.click();
+  await page.getByRole("button", { name: "Yes, sign me out" }).click();
+  await signInLink(page).waitFor();
+  expect(page.url()).toBe(`${tested.origin}/console`);
+  expect(await call(page, "GET", "/api/admin/keys")).toBe(401);
+  await signInLink(page).click();
+  await page.getByRole("button", { name: "person:u5/ann@example.com" }).waitFor();
+});
+
+test("a sign-out of a session by a credential does not mention the provider", async () => {
+  const other = await open("u6", "ops");
+  await other.getByLabel("Operator token or key").fill(tested.adminToken);
+  await other.getByRole("button", { name: "Sign in", exact: true }).click();
+  await overview(other).waitFor();
+  await other.getByRole("button", { name: /^admin:/ }).click();
+  await other.getByRole("button", { name: "Sign out" }).click();
+  await signInLink(other).waitFor();
+  expect(await other.getByRole("link", { name: "Sign out there too" }).count()).toBe(0);
+});
+
 test("an operator signs in by keyboard alone", async () => {
   const page = await open("u2", "ops");
   await signInLink(page).waitFor();

@@ -98,6 +98,34 @@ describe("the migration", () => {
     await page.context().close();
   });
 
+  test("is not switched from a phase that another operator has ended meanwhile: the dialog says who, and asks again", async () => {
+    const page = await tested.open("/migration");
+    await button(page, "Switch to removed").click();
+    await page.getByLabel("Type removed to confirm").fill("removed");
+    await tested.client.migration.set("gradual", "silent");
+    const dialog = page.getByRole("dialog");
+    const confirm = dialog.getByRole("button", { name: "Switch to removed" });
+    await confirm.click();
+    await dialog.getByText("The phase has changed meanwhile: it is now gradual.").waitFor();
+    await dialog.getByText("admin:").waitFor();
+    expect([await phase(), await confirm.isDisabled()]).toEqual(["gradual", true]);
+    await expectAccessible(page);
+    await page.getByLabel("Type removed to confirm").fill("removed");
+    await confirm.click();
+    await page.getByText("The phase is now removed. It was gradual.").waitFor();
+    await expect(tested.client.migration.set("active", "gradual")).rejects.toMatchObject({
+      ...{ status: 409, reason: "changed-meanwhile" },
+      members: { phase: "removed", chosen_by: "operator" },
+    });
+    const env = { LATCHKEY_URL: tested.origin, LATCHKEY_TOKEN: tested.adminToken };
+    const late = await runHere(["migration", "set", "active", "--if-phase", "gradual"], env);
+    expect([late.status === 0, late.stderr]).toEqual([false, expect.stringContaining("has changed")]);
+    const back = ["migration", "set", "--from-policy", "--if-phase", "removed"];
+    expect((await runHere(back, env)).status).toBe(0);
+    expect(await phase()).toBe("silent");
+    await page.context().close();
+  });
+
   test("is not switched by a session whose key is revoked while it confirms", async () => {
     const chief = await tested.client.register({ name: "c", key_type: "chief" });
     const page = await tested.open("/migration", { credential: chief.api_key });

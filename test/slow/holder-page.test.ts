@@ -19,7 +19,7 @@ roles:
 routes: [{ path: /chat, scopes: [chat:read] }]
 guards: { open_calls: 6000/m }
 console:
-  holders: { owner: org, roles: [paid] }
+  holders: { owner: org, roles: [paid], max_keys: 4 }
 `;
 
 let tested: OidcConsole;
@@ -97,6 +97,39 @@ test("a holder creates, sees, rotates and revokes a key by mouse, and no key sta
   await page.getByRole("button", { name: "Sign out" }).click();
   await page.getByRole("heading", { name: "Manage your keys" }).waitFor();
   await expectAccessible(page);
+  await page.getByRole("link", { name: "Sign out there too" }).click();
+  await page.getByRole("button", { name: "Yes, sign me out" }).click();
+  await page.getByRole("heading", { name: "Manage your keys" }).waitFor();
+  expect(page.url()).toBe(`${tested.origin}/keys`);
+});
+
+test("a holder sees how many keys it can still create, why no more, and how to create another one", async () => {
+  for (const name of ["one", "two"]) await tested.client.register({ name, key_type: "paid", owner: "few" });
+  const page = await signInAs("fay", "few");
+  await page.getByText("2 of at most 4: you can create 2 more.").waitFor();
+  await createKey(page, "three");
+  await page.getByText("you can create 1 more.").waitFor();
+  // Another tab, or a program, creates the last one while the form is open.
+  await page.getByRole("button", { name: "Create a key" }).click();
+  await page.getByLabel("Name", { exact: true }).fill("five");
+  await tested.client.register({ name: "four", key_type: "paid", owner: "few" });
+  await page.getByRole("button", { name: "Create key" }).click();
+  await page.getByRole("alert").getByText("The owner has as many keys as it may have.").waitFor();
+  await page.getByRole("button", { name: "Cancel" }).click();
+  await page.reload();
+  await page.getByText("4 is the maximum: to create another one, revoke one.").waitFor();
+  expect(await page.getByRole("button", { name: "Create a key" }).isDisabled()).toBe(true);
+  await expectAccessible(page);
+  await page.getByRole("link", { name: "three" }).click();
+  await page.getByRole("button", { name: "Rotate…" }).click();
+  await page.getByRole("button", { name: "Rotate key" }).click();
+  await takeKey(page);
+  await page.getByRole("button", { name: "Revoke…" }).click();
+  await page.getByLabel("Type revoke to confirm").fill("revoke");
+  await page.getByRole("button", { name: "Revoke key" }).click();
+  await page.getByText("revoked", { exact: true }).waitFor();
+  await page.goto(`${tested.origin}/keys`);
+  await page.getByText("3 of at most 4: you can create 1 more.").waitFor();
 });
 
 test("a holder creates, rotates and revokes a key, and pastes one, by keyboard alone", async () => {
@@ -179,7 +212,10 @@ test("another owner's keys are neither shown nor touched, whatever the page is m
         .then(async (response) => [response.status, (await response.text()).slice(0, 400)])`,
     );
   const own = `/api/owner/keys/${target}`;
-  expect(await call("GET", "/api/owner/keys")).toEqual([200, '{"keys":[],"examined":0,"next_cursor":null}']);
+  expect(await call("GET", "/api/owner/keys")).toEqual([
+    200,
+    '{"keys":[],"examined":0,"next_cursor":null,"counted_keys":0,"max_keys":4}',
+  ]);
   for (const [method, path, body] of [
     ["GET", `${own}/limits`],
     ["GET", `${own}/usage`],

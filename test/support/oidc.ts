@@ -55,6 +55,7 @@ function newProvider(
         client_id: CLIENT.id,
         client_secret: CLIENT.secret,
         redirect_uris: [...redirectUrls],
+        post_logout_redirect_uris: redirectUrls.map((url) => url.replace(/\/oidc\/callback$/, "")),
         grant_types: ["authorization_code"],
         response_types: ["code"],
       },

@@ -15,6 +15,7 @@ export function overrideResponseBody(
     plan_known: plan === undefined || policy().plans.has(plan),
     quotas: quotas ?? null,
     note: note ?? null,
+    version,
     set_at: formatTime(Math.floor(version / 1000)),
     expires_at: expiresAt === undefined ? null : formatTime(expiresAt),
   };

@@ -13,7 +13,7 @@ import { isOwnerName } from "../keys/schemas.ts";
 import { sendPathProblem } from "./operator-call.ts";
 import { overrideListRoute } from "./override-list.ts";
 import { overrideResponseBody } from "./override-response.ts";
-import { overrideBody, overrideResponse } from "./override-schemas.ts";
+import { overrideBody, overrideClearQuery, overrideResponse } from "./override-schemas.ts";
 
 /** Lists, sets, shows and clears what an owner or a family gets instead of what its keys and roles say. */
 export function overrideRoutes(ports: ApiPorts): readonly Endpoint[] {
@@ -81,10 +81,10 @@ function setRoute(ports: ApiPorts, subjects: Subjects): Endpoint {
     writes: true,
     body: overrideBody,
     response: { status: 204, description: "The override applies." },
-    problems: ["plan_not_assignable", "too_many_overrides"],
+    problems: ["plan_not_assignable", "too_many_overrides", "changed_meanwhile"],
     handle: (call) =>
       withSubject(call, subjects, async (subject) => {
-        const { plan, quotas, note, expires_at: expiresAt } = call.body;
+        const { plan, quotas, note, expires_at: expiresAt, replaces: seen } = call.body;
         if (expiresAt !== undefined && expiresAt * 1000 <= ports.nowMs())
           return sendProblem(call.reply, "request_invalid", {
             errors: [{ pointer: "#/expires_at", detail: "must be in the future" }],
@@ -95,7 +95,7 @@ function setRoute(ports: ApiPorts, subjects: Subjects): Endpoint {
           ...(note !== undefined && { note }),
         };
         const requested = { content, ...(expiresAt !== undefined && { expiresAt }) };
-        const result = await setOverride(ports.registry, subject, requested, call.caller);
+        const result = await setOverride(ports.registry, subject, requested, call.caller, seen);
         if (result !== "done") return sendDenial(call.reply, result, "operator");
         return call.reply.code(204).send();
       }),
@@ -110,11 +110,12 @@ function clearRoute(ports: ApiPorts, subjects: Subjects): Endpoint {
     description: "The plans of keys and roles apply again. The call is idempotent.",
     access: operators(ports, "limits:write"),
     writes: true,
+    query: overrideClearQuery,
     response: { status: 204, description: "No override applies." },
-    problems: ["request_invalid", "plan_not_assignable", "too_many_overrides"],
+    problems: ["request_invalid", "plan_not_assignable", "too_many_overrides", "changed_meanwhile"],
     handle: (call) =>
       withSubject(call, subjects, async (subject) => {
-        const result = await clearOverride(ports.registry, subject, call.caller);
+        const result = await clearOverride(ports.registry, subject, call.caller, call.query.replaces);
         if (result !== "done") return sendDenial(call.reply, result, "operator");
         return call.reply.code(204).send();
       }),

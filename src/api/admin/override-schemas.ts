@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { pageLimit } from "../http/query-values.ts";
+import { pageLimit, wholeNumber } from "../http/query-values.ts";
 import { planName, timestamp, visibleText } from "../keys/schemas.ts";
 
 const MAX_UNITS = 10 ** 12;
@@ -23,6 +23,15 @@ const quotas = z
   .refine((list) => new Set(list.map(({ name }) => name)).size === list.length, "names one quota twice")
   .meta({ description: "Replaces the whole list of quotas: a quota that is not named does not apply." });
 
+const replaces = {
+  description:
+    "The `version` of the override on which the decision is based; 0 for none. If another one is in force, nothing changes.",
+};
+
+export const overrideClearQuery = z
+  .strictObject({ replaces: wholeNumber(0, Number.MAX_SAFE_INTEGER, 16).optional().meta(replaces) })
+  .meta({ title: "OverrideClearing" });
+
 export const overrideBody = z
   .strictObject({
     plan: planName.optional(),
@@ -33,6 +42,7 @@ export const overrideBody = z
       .transform((text) => Math.ceil(Date.parse(text) / 1000))
       .optional()
       .meta({ description: "The override ends at this time (RFC 3339), which must be in the future." }),
+    replaces: z.int().min(0).optional().meta(replaces),
   })
   .refine(({ plan, quotas: list }) => plan !== undefined || list !== undefined, {
     message: "give a plan, quotas, or both",
@@ -50,6 +60,7 @@ export const overrideResponse = z
       .meta({ description: "False if the policy does not have the plan. Then it does not apply." }),
     quotas: z.array(z.object({ name: z.string(), limit: z.int(), extra: z.int() })).nullable(),
     note: z.string().nullable(),
+    version: z.int().meta({ description: "Another one after each change." }),
     set_at: timestamp,
     expires_at: timestamp.nullable(),
   })

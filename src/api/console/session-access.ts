@@ -13,9 +13,10 @@ import type { FailedCredential } from "../http/unauthenticated-calls.ts";
 import { admitOpen, denyUnauthenticated } from "../http/unauthenticated-calls.ts";
 import type { Links } from "./links.ts";
 import { isFromOwnPage } from "./own-pages.ts";
+import type { SignOutPorts } from "./session-replies.ts";
 import type { Session, Sessions } from "./sessions.ts";
 
-export interface ConsolePorts extends ApiPorts {
+export interface ConsolePorts extends ApiPorts, SignOutPorts {
   readonly sessions: Sessions;
   readonly links: Links;
 }

@@ -1,4 +1,5 @@
 import type { FastifyReply, FastifyRequest } from "fastify";
+import { z } from "zod";
 import { endSession } from "../../core/keys/console-session.ts";
 import type { CallOrigin } from "../../core/keys/operation-audit.ts";
 import type { ApiPorts } from "../http/calls.ts";
@@ -20,17 +21,32 @@ export function setSessionCookie(
   return setPageCookie(request, reply, cookie, value);
 }
 
+export interface SignOutPorts extends Pick<ApiPorts, "registry"> {
+  /** Where a person signs out of the provider too. Absent if no one signs in by OpenID Connect. */
+  readonly providerSignOut?: () => Promise<string | undefined>;
+}
+
+export const signedOutResponse = z
+  .object({
+    provider_sign_out: z.string().nullable().meta({
+      description:
+        "Where a person that has signed in by OpenID Connect signs out of the provider too. Null if the provider offers no such page.",
+    }),
+  })
+  .meta({ title: "SignedOut" });
+
 /** Ends the session on every instance, and clears its cookie. */
 export async function sendSignedOut(
   { request, reply }: AnyCall,
   { cookie }: Pick<SessionSurface, "cookie">,
-  { registry }: Pick<ApiPorts, "registry">,
+  { registry, providerSignOut }: SignOutPorts,
   { session, origin }: { readonly session: Session; readonly origin: CallOrigin },
 ): Promise<FastifyReply> {
   clearPageCookie(request, reply, cookie);
   const expiresAt = Math.ceil(session.startedMs / 1000) + ABSOLUTE_SECONDS;
   await endSession(registry, { sessionId: session.id, expiresAt }, origin);
-  return reply.code(204).send();
+  const url = session.subject.kind === "credential" ? undefined : await providerSignOut?.();
+  return sendUncached(reply, { provider_sign_out: url ?? null });
 }
 
 /** Sends what no cache may keep. */

@@ -13,7 +13,13 @@ import type { SignInCookie } from "../sign-in/signed-in-cookie.ts";
 import type { Link } from "./links.ts";
 import type { ConsolePorts, OperatorResult } from "./session-access.ts";
 import { operatorOf, ownPages, presentedOperators, signedIn } from "./session-access.ts";
-import { sendSignedOut, sendUncached, sessionTimes, setSessionCookie } from "./session-replies.ts";
+import {
+  sendSignedOut,
+  sendUncached,
+  sessionTimes,
+  setSessionCookie,
+  signedOutResponse,
+} from "./session-replies.ts";
 import { linkResponse, openedSessionResponse, sessionResponse, signInBody } from "./session-schemas.ts";
 import type { Session } from "./sessions.ts";
 import { CONSOLE_SURFACE } from "./sessions.ts";
@@ -140,7 +146,7 @@ function signOutRoute(ports: ConsolePorts): Endpoint {
     description: "Ends the session on every instance, also for a copy of its cookie.",
     access: signedIn(ports),
     writes: true,
-    response: { status: 204, description: "The session has ended." },
+    response: { status: 200, description: "The session has ended.", schema: signedOutResponse },
     handle: (call) => sendSignedOut(call, CONSOLE_SURFACE, ports, call.caller),
   });
 }

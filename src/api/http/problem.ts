@@ -44,6 +44,15 @@ const API_PROBLEMS = {
     status: 409,
     title: "The key has ended or is disabled. It cannot be changed or rotated.",
   },
+  changed_meanwhile: {
+    status: 409,
+    title: "It has changed since the caller read it. Read it again, then decide again.",
+  },
+  too_many_owner_keys: {
+    status: 409,
+    title:
+      "The owner has as many keys as it may have. Revoke one, or wait until the overlap of a rotation ends.",
+  },
   family_too_old: { status: 409, title: "The key's family has reached its maximum age. Register a new key." },
   legacy_removed: { status: 410, title: "V1 keys are no longer issued or exchanged." },
   body_too_large: { status: 413, title: "The body is too large." },

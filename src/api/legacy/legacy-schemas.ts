@@ -20,10 +20,17 @@ export const migrateBody = z
   .meta({ title: "Migration" });
 
 export const phase = z.enum(PHASES);
-export const phaseBody = z.strictObject({ phase: z.union([phase, z.literal("from-policy")]) }).meta({
-  title: "PhaseSwitch",
-  description: "With `from-policy`, the policy file determines the phase again.",
-});
+export const phaseBody = z
+  .strictObject({
+    phase: z.union([phase, z.literal("from-policy")]),
+    from: phase.optional().meta({
+      description: "The phase on which the decision is based. If another phase is in force, nothing changes.",
+    }),
+  })
+  .meta({
+    title: "PhaseSwitch",
+    description: "With `from-policy`, the policy file determines the phase again.",
+  });
 
 export const legacyUse = z
   .object({

@@ -1,5 +1,6 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
 import type { ImportReport } from "../../core/legacy/legacy-import.ts";
+import type { MigrationState } from "../../core/legacy/migration.ts";
 import { setPhase } from "../../core/legacy/migration-switch.ts";
 import type { PhaseEffect } from "../../core/legacy/phase-effect.ts";
 import { phaseEffects } from "../../core/legacy/phase-effect.ts";
@@ -8,6 +9,7 @@ import { operators } from "../http/access.ts";
 import type { ApiPorts } from "../http/calls.ts";
 import type { Endpoint } from "../http/endpoint.ts";
 import { endpoint } from "../http/endpoint.ts";
+import { sendProblem } from "../http/problem.ts";
 import { formatTime } from "../keys/responses.ts";
 import { importLines } from "./import-lines.ts";
 import { importBody, importQuery, importResponse, migrationResponse, phaseBody } from "./legacy-schemas.ts";
@@ -41,16 +43,26 @@ function switchRoute(ports: ApiPorts): Endpoint {
     path: "/api/admin/migration",
     summary: "Switch the phase for all instances",
     description:
-      "Every switch can be undone. The stored phase overrides the policy's phase until `from-policy` is set.",
+      "Every switch can be undone. The stored phase overrides the policy's phase until `from-policy` is set. A `changed-meanwhile` problem has the `phase` that is in force and `chosen_by`.",
     access: operators(ports, "system:write"),
     writes: true,
     body: phaseBody,
     response: { status: 200, description: "The migration after the switch.", schema: migrationResponse },
+    problems: ["changed_meanwhile"],
     handle: async (call) => {
-      await setPhase(ports.registry, call.body.phase, call.caller);
+      const { phase, from } = call.body;
+      const result = await setPhase(ports.registry, phase, call.caller, from);
+      if (result !== "done") {
+        const members = presentPhase(ports.registry.migration.state());
+        return sendProblem(call.reply, "changed_meanwhile", { members });
+      }
       return call.reply.send(await statusBody(ports));
     },
   });
+}
+
+function presentPhase({ phase, chosen }: MigrationState) {
+  return { phase, chosen_by: chosen ? "operator" : "policy" };
 }
 
 async function statusBody({ registry, policy, nowMs }: ApiPorts) {
@@ -62,8 +74,7 @@ async function statusBody({ registry, policy, nowMs }: ApiPorts) {
     [...roles.keys()].map(async (role) => ({ role, ...(await registry.store.legacyUse(role, since)) })),
   );
   return {
-    phase: state.phase,
-    chosen_by: state.chosen ? "operator" : "policy",
+    ...presentPhase(state),
     policy_phase: migration.phase,
     deprecated_at: state.deprecatedAt === undefined ? null : formatTime(state.deprecatedAt),
     sunset: formatTime(migration.sunset),

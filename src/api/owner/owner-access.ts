@@ -3,6 +3,7 @@ import type { CallOrigin } from "../../core/keys/operation-audit.ts";
 import type { Caller } from "../../core/keys/operator.ts";
 import { callerName } from "../../core/keys/operator.ts";
 import { holderCaller } from "../../core/sign-in/holder-person.ts";
+import type { SignOutPorts } from "../console/session-replies.ts";
 import type { Session, Sessions } from "../console/sessions.ts";
 import type { Access } from "../http/access.ts";
 import { isCutOff } from "../http/caller.ts";
@@ -12,7 +13,7 @@ import type { ProblemName } from "../http/problem.ts";
 import { sendProblem } from "../http/problem.ts";
 import { admitOpen } from "../http/unauthenticated-calls.ts";
 
-export interface OwnerPorts extends ApiPorts {
+export interface OwnerPorts extends ApiPorts, SignOutPorts {
   readonly holderSessions: Sessions;
   /** The provider that vouches for holders. */
   readonly signInIssuer: string;

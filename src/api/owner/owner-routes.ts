@@ -1,8 +1,9 @@
 import { listKeys } from "../../core/keys/key-listing.ts";
 import { rotateByOwner } from "../../core/keys/key-renewal.ts";
 import { revokeFamily, revokeOne } from "../../core/keys/key-revocation.ts";
+import { maxOwnerKeys } from "../../core/sign-in/sign-in-policy.ts";
 import { familyRows } from "../../core/usage/usage-report.ts";
-import { keyListResponse, rotateBody } from "../admin/key-schemas.ts";
+import { rotateBody } from "../admin/key-schemas.ts";
 import { sendQueryProblem } from "../admin/operator-call.ts";
 import { idempotencyKeyOf } from "../http/calls.ts";
 import type { Endpoint } from "../http/endpoint.ts";
@@ -18,7 +19,7 @@ import { holderLimitsResponse, usageQuery, usageResponse } from "../keys/usage-s
 import { withOwnKey } from "./own-key.ts";
 import type { OwnerPorts } from "./owner-access.ts";
 import { signedInHolders } from "./owner-access.ts";
-import { ownListQuery, ownRegisterBody, ownRevokeQuery } from "./owner-schemas.ts";
+import { ownKeyListResponse, ownListQuery, ownRegisterBody, ownRevokeQuery } from "./owner-schemas.ts";
 
 const DEFAULT_PAGE = 100;
 
@@ -43,7 +44,7 @@ function listRoute(ports: OwnerPorts): Endpoint {
     access: signedInHolders(ports),
     writes: false,
     query: ownListQuery,
-    response: { status: 200, description: "One page of keys.", schema: keyListResponse },
+    response: { status: 200, description: "One page of keys.", schema: ownKeyListResponse },
     problems: ["store_unavailable"],
     async handle({ reply, caller, query: { cursor, limit, status, name_prefix } }) {
       const filter = {
@@ -55,10 +56,19 @@ function listRoute(ports: OwnerPorts): Endpoint {
       const found = await listKeys(ports.registry, filter, page);
       if (found === "cursor_unknown") return sendQueryProblem(reply, "cursor", "is not a valid cursor");
       const { views, examined, nextCursor } = found;
-      const body = { keys: views.map(keyBody), examined, next_cursor: nextCursor ?? null };
+      const body = {
+        ...{ keys: views.map(keyBody), examined, next_cursor: nextCursor ?? null },
+        counted_keys: await countOwnKeys(ports, caller.owner.owner),
+        max_keys: maxOwnerKeys(ports.policy().signIn),
+      };
       return reply.header("cache-control", "no-store").send(body);
     },
   });
+}
+
+function countOwnKeys({ registry, nowMs }: OwnerPorts, owner: string): Promise<number> {
+  const legacyEnded = registry.migration.state().phase === "removed";
+  return registry.store.countOwned(owner, Math.floor(nowMs() / 1000), legacyEnded);
 }
 
 function createRoute(ports: OwnerPorts): Endpoint {
@@ -67,13 +77,13 @@ function createRoute(ports: OwnerPorts): Endpoint {
     path: "/api/owner/keys",
     summary: "Create a key of the signed-in holder",
     description:
-      "The role must be a self-service role or one of `console.holders.roles`. The key counts against `guards.self_service_keys`. Only this response contains the key.",
+      "The role must be a self-service role or one of `console.holders.roles`. The key counts against `guards.self_service_keys` and `console.holders.max_keys`. Only this response contains the key.",
     access: signedInHolders(ports),
     writes: true,
     body: ownRegisterBody,
     idempotent: true,
     response: { status: 201, description: "The issued key.", schema: issuedKey },
-    problems: ["grant_refused", "idempotency_key_reused", "too_many_keys"],
+    problems: ["grant_refused", "idempotency_key_reused", "too_many_keys", "too_many_owner_keys"],
     handle({ request, reply, caller, body }) {
       const { name, key_type: role, metadata, scopes, ttl, addresses, cnf } = body;
       const idempotencyKey = idempotencyKeyOf(request);
@@ -103,7 +113,14 @@ function rotateRoute(ports: OwnerPorts): Endpoint {
     body: rotateBody,
     idempotent: true,
     response: { status: 200, description: "The successor.", schema: issuedKey },
-    problems: ["not_found", "grant_refused", "key_ended", "already_refreshed", "family_too_old"],
+    problems: [
+      "not_found",
+      "grant_refused",
+      "key_ended",
+      "already_refreshed",
+      "family_too_old",
+      "too_many_owner_keys",
+    ],
     handle: (call) =>
       withOwnKey(ports, call, async ({ keyId }) => {
         const options = { overlapSeconds: call.body.overlap, idempotencyKey: idempotencyKeyOf(call.request) };

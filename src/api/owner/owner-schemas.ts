@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { listQuery } from "../admin/key-query.ts";
+import { keyListResponse } from "../admin/key-schemas.ts";
 import { flag } from "../http/query-values.ts";
 import { registerBody } from "../keys/schemas.ts";
 
@@ -31,6 +32,16 @@ export const openedOwnerSessionResponse = ownerSessionResponse
 export const ownListQuery = listQuery
   .pick({ status: true, name_prefix: true, cursor: true, limit: true })
   .meta({ title: "OwnKeyFilter" });
+
+export const ownKeyListResponse = keyListResponse
+  .extend({
+    counted_keys: z.int().meta({
+      description:
+        "The keys of the owner that count: those that are not revoked, expired or superseded, including those that operators registered.",
+    }),
+    max_keys: z.int().meta({ description: "No key can be created while this many keys count." }),
+  })
+  .meta({ title: "OwnKeyList" });
 
 export const ownRegisterBody = registerBody
   .omit({ owner: true, plan: true })

@@ -1,6 +1,12 @@
 import { useLink } from "../../core/keys/console-session.ts";
 import { ownPages } from "../console/session-access.ts";
-import { sendSignedOut, sendUncached, sessionTimes, setSessionCookie } from "../console/session-replies.ts";
+import {
+  sendSignedOut,
+  sendUncached,
+  sessionTimes,
+  setSessionCookie,
+  signedOutResponse,
+} from "../console/session-replies.ts";
 import { HOLDER_SURFACE } from "../console/sessions.ts";
 import { originOf } from "../http/calls.ts";
 import type { Endpoint } from "../http/endpoint.ts";
@@ -85,7 +91,7 @@ function signOutRoute(ports: OwnerPorts): Endpoint {
     description: "Ends the session on every instance, also for a copy of its cookie.",
     access: signedInHolders(ports),
     writes: true,
-    response: { status: 204, description: "The session has ended." },
+    response: { status: 200, description: "The session has ended.", schema: signedOutResponse },
     handle: (call) => sendSignedOut(call, HOLDER_SURFACE, ports, call.caller),
   });
 }

@@ -1,3 +1,4 @@
+import type { SignedOut } from "../../client/types.ts";
 import { createStateStore } from "./state-store.ts";
 
 /** What a page knows of the session of this browser. */
@@ -5,8 +6,14 @@ export type BrowserSessionState<Session> =
   | { readonly kind: "unknown" }
   | { readonly kind: "unreachable"; readonly problem: unknown }
   /** `because`: the sentence that says why the person is not signed in. */
-  | { readonly kind: "signed-out"; readonly because?: string }
+  | ({ readonly kind: "signed-out" } & SignedOutState)
   | { readonly kind: "signed-in"; readonly session: Session };
+
+export interface SignedOutState {
+  readonly because?: string;
+  /** Where the person signs out of the provider too, after a sign-out in this tab. */
+  readonly providerSignOut?: string;
+}
 
 /** The session that all tabs of a profile share. */
 export interface BrowserSession<Session> {
@@ -18,7 +25,7 @@ export interface BrowserSession<Session> {
   resume(because?: string): Promise<void>;
   begin(proof: string, session: Session): void;
   /** Signs this browser out, whatever happens to its cookie. */
-  signOut(because?: string): void;
+  signOut(state?: SignedOutState): void;
   /** Reports a problem of any call. A call without a session signs out. */
   onProblem(problem: unknown): void;
   /** Reports an action of the person, which moves the end of the session. */
@@ -70,9 +77,9 @@ export function createBrowserSession<Session>(
       renewedMs = Date.now();
       become({ kind: "signed-in", session });
     },
-    signOut(because) {
+    signOut(signed = {}) {
       storage.removeItem(item);
-      become(signedOut(because));
+      become({ kind: "signed-out", ...signed });
     },
     onProblem,
     onAction() {
@@ -96,6 +103,10 @@ async function ask<Session>(
     const end = endOf(problem);
     return end === undefined ? { kind: "unreachable", problem } : signedOut(because ?? end);
   }
+}
+
+export function signedOutState({ provider_sign_out: url }: SignedOut): SignedOutState {
+  return url === null ? {} : { providerSignOut: url };
 }
 
 function signedOut(because?: string) {

@@ -3,7 +3,7 @@ import { createClient } from "../../client/client.ts";
 import { LatchkeyProblem } from "../../client/problem.ts";
 import type { ConsoleSession, OpenedConsoleSession, SignIn } from "../../client/types.ts";
 import type { BrowserSession } from "./browser-session.ts";
-import { createBrowserSession } from "./browser-session.ts";
+import { createBrowserSession, signedOutState } from "./browser-session.ts";
 import { problemText } from "./problem-text.ts";
 
 /** The console's session of this browser. */
@@ -43,10 +43,10 @@ export function createConsoleSessions(origin: string, storage: Storage): Console
     signInByOidc: () => client.console.signInByOidc().then(begin),
     async signOut() {
       try {
-        await client.console.signOut();
-        browser.signOut();
+        browser.signOut(signedOutState(await client.console.signOut()));
       } catch (problem) {
-        browser.signOut(isEnd(problem) ? undefined : `${SIGNED_OUT_HERE} ${problemText(problem).sentence}`);
+        if (isEnd(problem)) browser.signOut();
+        else browser.signOut({ because: `${SIGNED_OUT_HERE} ${problemText(problem).sentence}` });
       }
     },
   };

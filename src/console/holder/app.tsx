@@ -63,7 +63,7 @@ function SignedOut({ state, sessions, onPaste }: SignedOutProps) {
   if (state.kind === "unreachable")
     return <ErrorState problem={state.problem} onRetry={() => void sessions.start()} />;
   if (state.kind !== "signed-out") return <Loading what="the page" />;
-  return <Welcome because={state.because} offersOidc={sessions.offersOidc} onPaste={onPaste} />;
+  return <Welcome ended={state} offersOidc={sessions.offersOidc} onPaste={onPaste} />;
 }
 
 function SignedIn({ name, sessions }: { readonly name: string; readonly sessions: OwnerSessions }) {

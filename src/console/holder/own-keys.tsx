@@ -1,7 +1,7 @@
 import { useCallback, useEffect, useState } from "preact/hooks";
 import type { LatchkeyClient } from "../../client/client.ts";
-import type { Key, KeyList, OwnerSession } from "../../client/types.ts";
-import { formatPlural } from "../data/format.ts";
+import type { Key, OwnerSession, OwnKeyList } from "../../client/types.ts";
+import { formatCount, formatPlural } from "../data/format.ts";
 import { useCall } from "../data/use-call.ts";
 import { Button } from "../parts/button.tsx";
 import { CallView, Empty } from "../parts/states.tsx";
@@ -22,11 +22,14 @@ export interface OwnKeysProps {
 
 /** At most this many pages are loaded before the person asks for more. */
 const PAGES = 5;
+const PAGE = 250;
 
 /** The keys of the signed-in person's owner. */
 export function OwnKeys({ client, session, onPaste }: OwnKeysProps) {
   const list = useCall(useCallback(() => loadKeys(client), [client]));
   const [isCreating, setCreating] = useState(false);
+  const canCreate = session.roles.length > 0;
+  const isFull = list.value !== undefined && list.value.counted_keys >= list.value.max_keys;
   const [keyId] = useRoute().segments;
   useEffect(() => {
     document.title = keyId === undefined ? "Your keys · Latchkey" : `${keyId} · Latchkey`;
@@ -40,9 +43,10 @@ export function OwnKeys({ client, session, onPaste }: OwnKeysProps) {
             <h1>Your keys</h1>
             <p class="muted">
               Keys of the owner <code>{session.owner}</code>
+              {canCreate && list.value !== undefined && <Remaining list={list.value} />}
             </p>
           </div>
-          <Button kind="primary" isDisabled={session.roles.length === 0} onClick={() => setCreating(true)}>
+          <Button kind="primary" isDisabled={!canCreate || isFull} onClick={() => setCreating(true)}>
             Create a key
           </Button>
         </div>
@@ -50,7 +54,7 @@ export function OwnKeys({ client, session, onPaste }: OwnKeysProps) {
       <CallView call={list} what="your keys">
         {({ keys, next_cursor }) =>
           keyId === undefined ? (
-            <KeyTable keys={keys} isIncomplete={next_cursor !== null} canCreate={session.roles.length > 0} />
+            <KeyTable keys={keys} isIncomplete={next_cursor !== null} canCreate={canCreate} />
           ) : (
             <OwnKey
               client={client}
@@ -80,18 +84,28 @@ export function OwnKeys({ client, session, onPaste }: OwnKeysProps) {
   );
 }
 
-async function loadKeys(client: LatchkeyClient): Promise<KeyList> {
+/** How many keys can still be created, or why none. */
+function Remaining({ list: { counted_keys: counted, max_keys: max } }: { readonly list: OwnKeyList }) {
+  return (
+    <>
+      .{" "}
+      {counted >= max
+        ? `They are ${formatCount(counted)}, and ${formatCount(max)} is the maximum: to create another one, revoke one.`
+        : `${formatCount(counted)} of at most ${formatCount(max)}: you can create ${formatCount(max - counted)} more.`}
+    </>
+  );
+}
+
+async function loadKeys(client: LatchkeyClient): Promise<OwnKeyList> {
   const keys: Key[] = [];
-  let [cursor, examined]: [string | null, number] = [null, 0];
-  for (let page = 0; page < PAGES; page++) {
-    const found: KeyList = await client.owner.list({ limit: 250, ...(cursor !== null && { cursor }) });
+  let found = await client.owner.list({ limit: PAGE });
+  keys.push(...found.keys);
+  for (let page = 1; page < PAGES && found.next_cursor !== null; page++) {
+    found = await client.owner.list({ limit: PAGE, cursor: found.next_cursor });
     keys.push(...found.keys);
-    examined += found.examined;
-    cursor = found.next_cursor;
-    if (cursor === null) break;
   }
   // The newest first: it is the one that the person has just made.
-  return { keys: keys.reverse(), examined, next_cursor: cursor };
+  return { ...found, keys: keys.reverse() };
 }
 
 interface KeyTableProps {

@@ -3,7 +3,7 @@ import { createClient } from "../../client/client.ts";
 import { LatchkeyProblem } from "../../client/problem.ts";
 import type { OwnerSession } from "../../client/types.ts";
 import type { BrowserSession, BrowserSessionState } from "../data/browser-session.ts";
-import { createBrowserSession } from "../data/browser-session.ts";
+import { createBrowserSession, signedOutState } from "../data/browser-session.ts";
 import { problemText } from "../data/problem-text.ts";
 import { offersOidc, takeSignInResult } from "../data/sign-in-text.ts";
 
@@ -34,7 +34,7 @@ export function createOwnerSessions(origin: string, storage: Storage): OwnerSess
     /** A failed sign-in leaves an open session as it is, because any site can lead to the URL of one. */
     async start() {
       const result = takeSignInResult();
-      if (!offersOidc()) return browser.signOut(typeof result === "object" ? result.because : undefined);
+      if (!offersOidc()) return browser.signOut(typeof result === "object" ? result : undefined);
       if (result !== "signed-in") return browser.resume(result?.because);
       try {
         const { proof, ...session } = await client.owner.signIn();
@@ -44,8 +44,7 @@ export function createOwnerSessions(origin: string, storage: Storage): OwnerSess
       }
     },
     async signOut() {
-      await client.owner.signOut();
-      browser.signOut();
+      browser.signOut(signedOutState(await client.owner.signOut()));
     },
   };
 }

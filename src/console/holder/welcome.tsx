@@ -1,23 +1,26 @@
 import type { TargetedSubmitEvent } from "preact";
 import { useEffect, useRef } from "preact/hooks";
+import type { SignedOutState } from "../data/browser-session.ts";
 import { Button } from "../parts/button.tsx";
 import { Field } from "../parts/field.tsx";
 import { Notice } from "../parts/notice.tsx";
+import { ProviderSignOut } from "../parts/provider-sign-out.tsx";
 
 export interface WelcomeProps {
-  readonly because: string | undefined;
+  readonly ended: SignedOutState;
   readonly offersOidc: boolean;
   onPaste(key: string): void;
 }
 
 /** Before the sign-in, and instead of one. */
-export function Welcome({ because, offersOidc, onPaste }: WelcomeProps) {
+export function Welcome({ ended: { because, providerSignOut }, offersOidc, onPaste }: WelcomeProps) {
   useEffect(() => {
     document.title = "API keys · Latchkey";
   }, []);
   return (
     <div class="welcome">
       {because !== undefined && <Notice tone="warn">{because}</Notice>}
+      {providerSignOut !== undefined && <ProviderSignOut url={providerSignOut} />}
       {offersOidc && (
         <section class="panel">
           <h1>Manage your keys</h1>

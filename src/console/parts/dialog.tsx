@@ -42,6 +42,10 @@ export interface ConfirmDialogProps extends DialogProps {
   readonly action: string;
   /** What the person has to type. Without it a click suffices. */
   readonly typed?: string;
+  /** How often the dialog has asked. The person types again each time. */
+  readonly asked?: number;
+  /** Whether the content says all that the person must know. */
+  readonly isReady?: boolean;
   readonly isRunning: boolean;
   /** Of the last attempt. */
   readonly problem: unknown;
@@ -50,9 +54,11 @@ export interface ConfirmDialogProps extends DialogProps {
 
 /** Asks before a change that cannot be undone. Its content says what the change will affect. */
 export function ConfirmDialog(props: ConfirmDialogProps) {
-  const { title, children, action, typed, isRunning, problem, onClose, onConfirm } = props;
+  const { title, children, action, typed, asked = 1, isReady = true, isRunning, problem } = props;
+  const { onClose, onConfirm } = props;
   const [text, setText] = useState("");
-  const matches = typed === undefined || text.trim() === typed;
+  useEffect(() => setText(""), [asked]);
+  const matches = isReady && (typed === undefined || text.trim() === typed);
   const submit = (event: TargetedSubmitEvent<HTMLFormElement>) => {
     event.preventDefault();
     if (matches && !isRunning) onConfirm();

@@ -32,7 +32,7 @@ export function App({ pages, sessions, start }: AppProps) {
       </Console.Provider>
     );
   if (state.kind === "signed-out")
-    return <SignIn sessions={sessions} because={state.because} linkProblem={linkProblem} />;
+    return <SignIn sessions={sessions} ended={state} linkProblem={linkProblem} />;
   return (
     <main class="sign-in">
       {state.kind === "unreachable" ? (

@@ -1,21 +1,23 @@
 import type { TargetedSubmitEvent } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
+import type { SignedOutState } from "../data/browser-session.ts";
 import type { ConsoleSessions } from "../data/session.ts";
 import { offersOidc } from "../data/sign-in-text.ts";
 import { Button } from "../parts/button.tsx";
 import { Field } from "../parts/field.tsx";
 import { Notice } from "../parts/notice.tsx";
+import { ProviderSignOut } from "../parts/provider-sign-out.tsx";
 import { ProblemNotice } from "../parts/states.tsx";
 
 export interface SignInProps {
   readonly sessions: ConsoleSessions;
   /** Why the last session has ended. */
-  readonly because: string | undefined;
+  readonly ended: SignedOutState;
   readonly linkProblem: unknown;
 }
 
 /** Exchanges a credential for a session. The field is emptied at once, so the page does not keep the credential. */
-export function SignIn({ sessions, because, linkProblem }: SignInProps) {
+export function SignIn({ sessions, ended: { because, providerSignOut }, linkProblem }: SignInProps) {
   const field = useRef<HTMLInputElement>(null);
   const account = useRef<HTMLAnchorElement>(null);
   const [problem, setProblem] = useState<unknown>(undefined);
@@ -47,6 +49,7 @@ export function SignIn({ sessions, because, linkProblem }: SignInProps) {
         <span class="brand">Latchkey</span> console
       </h1>
       {because !== undefined && shown === undefined && <Notice tone="warn">{because}</Notice>}
+      {providerSignOut !== undefined && <ProviderSignOut url={providerSignOut} />}
       {shown !== undefined && <ProblemNotice problem={shown} />}
       {offersOidc() && (
         <>

@@ -3,7 +3,7 @@ import type { MigrationStep } from "../legacy/migration.ts";
 import type { StoredOverride } from "../overrides/override.ts";
 import type { FeedEntry } from "../revocation/feed-entry.ts";
 import type { Ending } from "../revocation/revocation.ts";
-import type { KeyRecord } from "./key-record.ts";
+import type { KeyRecord, OwnerCount } from "./key-record.ts";
 
 /** One change of the registry, with everything that the store must write in the same transaction. */
 export interface KeyChange {
@@ -69,6 +69,8 @@ export interface CommitRequirement {
   };
   /** The number of live self-service keys is below this. */
   readonly selfServiceBelow?: number;
+  /** The owner has fewer keys that count so ({@link OwnerCount}) than this. */
+  readonly ownedBelow?: { readonly owner: string; readonly as: OwnerCount["as"]; readonly below: number };
   /** The phase has ended V1 keys, so keys that never expire are not counted. */
   readonly legacyEnded?: boolean;
   /** The cut-off of the change is later than the stored one and later than every issue date of the keys that it concerns. */
@@ -103,6 +105,8 @@ export type CommitOutcome =
   | { readonly kind: "ended"; readonly before?: number }
   /** The limit of live self-service keys is reached. */
   | { readonly kind: "full" }
+  /** The owner has as many keys, or overlapping keys, as it may have. */
+  | { readonly kind: "owner_full" }
   /** The maximum number of overrides is reached. */
   | { readonly kind: "too_many_overrides" }
   /** The time of the decision differs from the store's clock, which is `nowMs` (milliseconds). */

@@ -145,6 +145,20 @@ export function countsAsSelfService({
   return legacy !== undefined || !isLegacyId(family);
 }
 
+/** How a key counts for its owner, until a time (NumericDate). */
+export interface OwnerCount {
+  /** `overlap`: it has a successor, and is still valid. */
+  readonly as: "active" | "overlap";
+  readonly until: number;
+}
+
+/** Undefined if a key does not count against `console.holders.max_keys`. A disabled key counts, because it can be enabled again. */
+export function ownerCountOf({ owner, revokedAt, successor, expiresAt }: KeyRecord): OwnerCount | undefined {
+  if (owner === undefined || revokedAt !== undefined) return undefined;
+  if (successor === undefined) return { as: "active", until: expiresAt };
+  return { as: "overlap", until: Math.min(expiresAt, successor.notAfter) };
+}
+
 // Key ids occur in headers, URLs and Redis keys, so the pattern excludes separators and glob characters.
 const KEY_ID = /^[A-Za-z][A-Za-z0-9_-]{0,63}_\d{1,12}_[A-Za-z0-9]{16,32}$/;
 

@@ -4,12 +4,15 @@ import { createOncePer } from "../cache/once-per.ts";
 import { addressGroup } from "../decision/client-address.ts";
 import type { Principal } from "../decision/principal.ts";
 import type { RevocationView } from "../revocation/revocation-view.ts";
+import { maxOwnerKeys } from "../sign-in/sign-in-policy.ts";
 import type { CommitDeps } from "./commit.ts";
 import { commit, commitUnconditionally, ensureDurable, retryOnConflict } from "./commit.ts";
 import type { Issued, SigningDeps } from "./issued-key.ts";
 import { issueKey } from "./issued-key.ts";
+import type { CommitRequirement } from "./key-change.ts";
 import { newKeyId, nowSeconds } from "./key-dates.ts";
 import type { KeyRecord } from "./key-record.ts";
+import { ownerCountOf } from "./key-record.ts";
 import type { PolicyDeps } from "./new-key.ts";
 import type { AuditDeps, CallOrigin } from "./operation-audit.ts";
 import { auditEvent } from "./operation-audit.ts";
@@ -113,12 +116,23 @@ function renew(
     if (result.kind !== "minted") return withoutSuccessor(deps, current, result, event, origin);
     const outcome = await commit(deps, {
       put: [result.old, result.next],
-      requires: { living: current },
+      requires: { living: current, ...overlapRequirement(deps, result.old, origin) },
       audit: [auditEvent(deps, origin, event, current)],
     });
     if (outcome.kind === "ended") return denied("key_revoked");
+    if (outcome.kind === "owner_full") return denied("too_many_owner_keys");
     return outcome.kind === "committed" ? issueKey(deps, result.next, { replayed: false }) : "conflict";
   });
+}
+
+/**
+ * Limits how many keys of an owner are in an overlap that its holder has begun. A chain of rotations with long overlaps would
+ * otherwise make any number of valid keys. A holder with the maximum of keys can still rotate each of them.
+ */
+function overlapRequirement(deps: RenewalDeps, old: KeyRecord, { caller }: CallOrigin): CommitRequirement {
+  const overlapsUntil = ownerCountOf(old)?.until ?? 0;
+  if (caller.kind !== "owner" || overlapsUntil <= nowSeconds(deps)) return {};
+  return { ownedBelow: { owner: caller.owner, as: "overlap", below: maxOwnerKeys(deps.policy().signIn) } };
 }
 
 async function withoutSuccessor(

@@ -2,6 +2,7 @@ import type { AuditEventName } from "../audit/audit-event.ts";
 import type { Migration } from "../legacy/migration.ts";
 import type { Policy, Role } from "../policy/policy.ts";
 import type { CutOffSubject } from "../revocation/revocation.ts";
+import { maxOwnerKeys } from "../sign-in/sign-in-policy.ts";
 import type { CommitDeps } from "./commit.ts";
 import { commit, retryOnConflict } from "./commit.ts";
 import type { CommitRequirement, RememberedCall } from "./key-change.ts";
@@ -100,20 +101,32 @@ export function commitNewKey<Result>(
     const record = key.record(issueDate(deps, key.subject, earliest));
     const outcome = await commit(deps, {
       put: [record],
-      requires: requirementsOf(deps, record),
+      requires: requirementsOf(deps, record, origin.caller),
       ...(key.remember === undefined ? {} : { remember: { ...key.remember, keyId: record.keyId } }),
       audit: [auditEvent(deps, origin, key.event, record)],
     });
     if (outcome.kind === "committed") return key.result(record);
     if (outcome.kind === "full") return denied("too_many_keys");
+    if (outcome.kind === "owner_full") return denied("too_many_owner_keys");
     if (outcome.kind === "ended") earliest = issueDateAfter(outcome.before, now);
     return "conflict";
   });
 }
 
-/** Nothing may have ended the new key already, and a self-service key must stay below the limit. */
-function requirementsOf({ policy, migration }: NewKeyDeps, record: KeyRecord): CommitRequirement {
+/** Nothing may have ended the new key already, and a self-service key must stay below the limits. */
+function requirementsOf(
+  { policy, migration }: NewKeyDeps,
+  record: KeyRecord,
+  caller: Caller,
+): CommitRequirement {
   if (!record.selfService) return { living: record };
-  const selfServiceBelow = policy().guards.selfServiceKeysMax;
-  return { living: record, selfServiceBelow, legacyEnded: migration.state().phase === "removed" };
+  const { guards, signIn } = policy();
+  return {
+    living: record,
+    selfServiceBelow: guards.selfServiceKeysMax,
+    ...(caller.kind === "owner" && {
+      ownedBelow: { owner: caller.owner, as: "active", below: maxOwnerKeys(signIn) },
+    }),
+    legacyEnded: migration.state().phase === "removed",
+  };
 }

@@ -109,6 +109,14 @@ export interface KeyCount {
   readonly selfService: number;
 }
 
+export interface OwnerKeyCounter {
+  /**
+   * The number of keys of the owner that count as active at this time (NumericDate).
+   * @param legacyEnded the phase has ended V1 keys, so keys that never expire are not counted
+   */
+  countOwned(owner: string, nowSeconds: number, legacyEnded: boolean): Promise<number>;
+}
+
 /** What an instance does regularly beside its requests. */
 export interface Housekeeping {
   /** Records the last use of keys (NumericDate). An earlier time never replaces a later one. */
@@ -132,6 +140,7 @@ export interface KeyStore
     FreezeReader,
     ViewSource,
     OverrideReader,
+    OwnerKeyCounter,
     Housekeeping,
     LegacyKeyReader,
     LegacyImporter,

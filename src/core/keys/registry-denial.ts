@@ -10,12 +10,14 @@ export type RegistryDenial =
   | "quota_unknown"
   | "override_protected"
   | "too_many_overrides"
+  | "changed_meanwhile"
   | "plan_not_assignable"
   | "operator_required"
   | "grant_refused"
   | "idempotency_key_reused"
   | "idempotency_key_weak"
   | "too_many_keys"
+  | "too_many_owner_keys"
   | "legacy_removed"
   | "key_unknown";
 

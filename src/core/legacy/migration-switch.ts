@@ -4,6 +4,8 @@ import { nowSeconds } from "../keys/key-dates.ts";
 import type { PolicyDeps } from "../keys/new-key.ts";
 import type { AuditDeps, CallOrigin } from "../keys/operation-audit.ts";
 import { auditEvent } from "../keys/operation-audit.ts";
+import type { DeniedOperation } from "../keys/registry-denial.ts";
+import { denied } from "../keys/registry-denial.ts";
 import type { Migration, Phase } from "./migration.ts";
 import { enterPhase } from "./migration.ts";
 import type { PhaseReader } from "./ports.ts";
@@ -12,18 +14,31 @@ export type PhaseDeps = CommitDeps &
   AuditDeps &
   PolicyDeps & { readonly store: PhaseReader; readonly migration: Migration };
 
-/** Sets the phase for all instances, or returns the choice to the policy. */
-export function setPhase(deps: PhaseDeps, wanted: Phase | "from-policy", origin: CallOrigin): Promise<void> {
+/**
+ * Sets the phase for all instances, or returns the choice to the policy.
+ * @param seen the phase on which the caller's decision is based; another phase denies the switch
+ */
+export function setPhase(
+  deps: PhaseDeps,
+  wanted: Phase | "from-policy",
+  origin: CallOrigin,
+  seen?: Phase,
+): Promise<"done" | DeniedOperation> {
   const chosen = wanted !== "from-policy";
   const phase = chosen ? wanted : deps.policy().migration.phase;
-  return retryOnConflict<void>(async () => {
+  return retryOnConflict<"done" | DeniedOperation>(async () => {
     const from = await deps.store.migration();
     if (from !== undefined) deps.migration.applyState(from);
+    if (seen !== undefined && (from ?? deps.migration.state()).phase !== seen)
+      return denied("changed_meanwhile");
     const to = enterPhase(from, phase, chosen, nowSeconds(deps), deps.migration.state().version);
-    if (to === from) return ensureDurable(deps);
+    if (to === from) {
+      await ensureDurable(deps);
+      return "done";
+    }
     const event = auditEvent(deps, origin, "migration_phase_set", {});
     const audit = [{ ...event, reason: wanted }];
     const outcome = await commit(deps, { put: [], migration: { from, to }, audit });
-    return outcome.kind === "conflict" ? "conflict" : undefined;
+    return outcome.kind === "conflict" ? "conflict" : "done";
   });
 }

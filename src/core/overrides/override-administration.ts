@@ -31,12 +31,14 @@ export interface RequestedOverride {
 /**
  * Sets an override, which replaces the former one. The subject need not exist: its keys may be registered later, or be tokens of
  * another issuer.
+ * @param seen the version of the override on which the caller's decision is based; 0 for none
  */
 export function setOverride(
   deps: OverrideDeps,
   of: OverrideSubject,
   requested: RequestedOverride,
   origin: CallOrigin,
+  seen?: number,
 ): Promise<"done" | DeniedOperation> {
   const { plan, quotas = [] } = requested.content;
   const policy = deps.policy();
@@ -44,7 +46,7 @@ export function setOverride(
   if (planDenial !== undefined) return Promise.resolve(planDenial);
   if (!quotas.every(({ name }) => policy.quotaCounts.has(name)))
     return Promise.resolve(denied("quota_unknown"));
-  return change(deps, { ...of, ...requested }, "limits_set", origin);
+  return change(deps, { ...of, ...requested }, "limits_set", origin, seen);
 }
 
 /** Clears an override. It is also recorded if the store has none, because an instance may still know one that the store has lost. */
@@ -52,8 +54,9 @@ export function clearOverride(
   deps: OverrideDeps,
   of: OverrideSubject,
   origin: CallOrigin,
+  seen?: number,
 ): Promise<"done" | DeniedOperation> {
-  return change(deps, of, "limits_cleared", origin);
+  return change(deps, of, "limits_cleared", origin, seen);
 }
 
 /** Every call writes, even if it repeats one: only the newest version is sure to replace what other instances know. */
@@ -62,6 +65,7 @@ function change(
   requested: OverrideSubject & Partial<RequestedOverride>,
   event: AuditEventName,
   origin: CallOrigin,
+  seen: number | undefined,
 ): Promise<"done" | DeniedOperation> {
   const { scope, subject, content, expiresAt } = requested;
   return retryOnConflict<"done" | DeniedOperation>(async () => {
@@ -71,6 +75,8 @@ function change(
     const former = (known?.version ?? 0) > (stored?.version ?? 0) ? known : stored;
     if (former !== undefined && !mayReplace(former, origin.caller, deps.nowMs()))
       return denied("override_protected");
+    const inForce = former !== undefined && isInForce(former, deps.nowMs()) ? former.version : 0;
+    if (seen !== undefined && seen !== inForce) return denied("changed_meanwhile");
     const outcome = await commit(deps, {
       put: [],
       override: {

@@ -15,7 +15,7 @@ export type SignInFailure =
   /** The callback or the ID token does not belong to this sign-in. */
   | "sign_in_failed";
 
-/** An OpenID Connect provider. Neither function rejects. */
+/** An OpenID Connect provider. No function rejects. */
 export interface IdentityProvider {
   /** Starts a sign-in. @param redirectUrl the registered callback */
   begin(
@@ -36,4 +36,10 @@ export interface IdentityProvider {
   ): Promise<
     { readonly ok: true; readonly claims: unknown } | { readonly ok: false; readonly failure: SignInFailure }
   >;
+  /**
+   * Where a person signs out of the provider itself (OpenID Connect RP-Initiated Logout 1.0). Undefined if the provider has no such
+   * page, or does not respond.
+   * @param returnUrl the page to which the provider returns, which must be registered there
+   */
+  signOutUrl(returnUrl: string): Promise<string | undefined>;
 }

@@ -24,6 +24,13 @@ export interface HolderMapping {
   readonly owner: ClaimPath;
   /** Roles whose keys they may create and rotate, in addition to self-service roles. */
   readonly roles: readonly string[];
+  /** A holder creates no key while its owner has this many, and begins no overlap while this many of them are in one. */
+  readonly maxKeys: number;
+}
+
+/** The maximum number of an owner's keys for a holder. */
+export function maxOwnerKeys({ holders }: SignInPolicy): number {
+  return holders?.maxKeys ?? 0;
 }
 
 /** The identity of a claim in a session. A session is valid only while the policy still reads the same claim. */

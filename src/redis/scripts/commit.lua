@@ -1,13 +1,14 @@
 -- The only write of the registry: checks the requirements of a change, then writes all of it.
 -- KEYS[1..20] indexes, in the order below; then, for each record: its record, its owner's index, its hash, the uses of its
---             role, its alias, the uses of unmigrated keys of its role (unused names are placeholders);
+--             role, its alias, the uses of unmigrated keys of its role,
+--             the active and the overlapping keys of its owner (unused names are placeholders);
 --             the call to remember; hashes to delete
--- ARGV[1]     the change as JSON: now, within (seconds), living {family, cutOffs, issuedAt}, selfServiceBelow, selfServiceUntil, beyondIssued,
---             put [{id, family, version, text, issuedAt, expiresAt, forgetAt, ownerCut, selfService, owned, hashed, migrated, ended, entry, lost}], call {text, until}, endFamily, cutOff,
+-- ARGV[1]     the change as JSON: now, within (seconds), living {family, cutOffs, issuedAt}, selfServiceBelow, activeBelow and overlapBelow (of the owner of the first record), countUntil, beyondIssued,
+--             put [{id, family, version, text, issuedAt, expiresAt, forgetAt, ownerCut, selfService, owned, activeUntil, overlapUntil, hashed, migrated, ended, entry, lost}], call {text, until}, endFamily, cutOff,
 --             endKey {id, expiresAt, entry}, endEntry, override {field, entry, replaces, above, below, keep, expiresAt}, migration {from, to}, feed [entry],
 --             stopsWhileFrozen, freeze (text; "" ends it), audit [text], feedLength, newEpoch; an entry is the text of a feed entry
 --             lost is set for a record that the store has lost, to the restriction of its key by which it was decided ("" none)
--- Returns     {"committed", id of the last audit event ("" none), version of the override ("" none)}, {"conflict"}, {"ended", before}, {"full"}, {"too_many_overrides"}, {"clock", ms},
+-- Returns     {"committed", id of the last audit event ("" none), version of the override ("" none)}, {"conflict"}, {"ended", before}, {"full"}, {"owner_full"}, {"too_many_overrides"}, {"clock", ms},
 --             {"frozen", until} or {"early", before}; only the first has written anything
 -- @include new-record.part.lua
 -- @include standings.part.lua
@@ -16,7 +17,7 @@ local CUT_OFFS, SELF_SERVICE, AUDIT = KEYS[6], KEYS[7], KEYS[8]
 local STANDINGS, FEED, FEED_SEQUENCE, EPOCH, MIGRATION = KEYS[9], KEYS[10], KEYS[11], KEYS[12], KEYS[13]
 local NEWEST, COUNTS, NEWEST_UNCUT = KEYS[14], KEYS[15], KEYS[16]
 local OVERRIDES, OVERRIDES_BY_END, FREEZE, BY_FAMILY = KEYS[17], KEYS[18], KEYS[19], KEYS[20]
-local FIRST_RECORD, NAMES = 21, 6
+local FIRST_RECORD, NAMES = 21, 8
 
 -- Redis does not roll back a failed script, so wrong types are detected before the first write.
 for kind, list in pairs({ string = { SEQUENCE, FEED_SEQUENCE, EPOCH, MIGRATION, NEWEST, NEWEST_UNCUT, FREEZE }, stream = { AUDIT, FEED }, hash = { CUT_OFFS, STANDINGS, COUNTS, OVERRIDES }, zset = { BY_AGE, BY_END, ENDED, FAMILIES, SELF_SERVICE, OVERRIDES_BY_END, BY_FAMILY } }) do
@@ -67,9 +68,15 @@ if living then
   if before > living.issuedAt then return { 'ended', whole(before) } end
 end
 if change.selfServiceBelow then
-  if redis.call('ZCOUNT', SELF_SERVICE, '(' .. whole(change.now), change.selfServiceUntil) >= change.selfServiceBelow then
+  if redis.call('ZCOUNT', SELF_SERVICE, '(' .. whole(change.now), change.countUntil) >= change.selfServiceBelow then
     return { 'full' }
   end
+end
+if change.activeBelow and redis.call('ZCOUNT', name_of(1, 6), '(' .. whole(change.now), change.countUntil) >= change.activeBelow then
+  return { 'owner_full' }
+end
+if change.overlapBelow and redis.call('ZCOUNT', name_of(1, 7), '(' .. whole(change.now), change.countUntil) >= change.overlapBelow then
+  return { 'owner_full' }
 end
 if change.beyondIssued then
   local stored = redis.call('HGET', CUT_OFFS, change.cutOff.field)
@@ -119,6 +126,10 @@ for i, put in ipairs(change.put) do
     date_record(NEWEST, NEWEST_UNCUT, CUT_OFFS, put)
     index_record(SEQUENCE, BY_AGE, BY_END, BY_FAMILY, owner_index(i), SELF_SERVICE, put)
   elseif not put.selfService then redis.call('ZREM', SELF_SERVICE, put.id)
+  end
+  if put.owned then
+    count_until(name_of(i, 6), put.id, put.activeUntil)
+    count_until(name_of(i, 7), put.id, put.overlapUntil)
   end
   -- An unrestricted key is published only if it was restricted before. The entry stays, so that no older entry applies again.
   if put.ended or redis.call('HEXISTS', STANDINGS, put.id) == 1 then

@@ -1,6 +1,6 @@
 -- Writes whole records of another store, unless the stored records have changed since they were read.
 -- KEYS     indexes, in the order below; then, for each record: its record, its owner's index, its hash, the uses of its role, its alias,
---          the uses of unmigrated keys of its role; then the former hashes of each record
+--          the uses of unmigrated keys of its role, the active and the overlapping keys of its owner; then the former hashes of each record
 -- ARGV     feed length; the records as JSON, in the form of commit.lua, each with `replaces`: the stored text (absent: none), and with
 --          `formerHashes`: the number of its former hashes
 -- Returns  for each record 1 if it was written, 0 if the stored record is another one, -1 if another key has its hash
@@ -9,7 +9,7 @@
 local SEQUENCE, BY_AGE, BY_END, ENDED, SELF_SERVICE, STANDINGS = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
 local FEED, FEED_SEQUENCE, COUNTS, NEWEST, NEWEST_UNCUT, CUT_OFFS = KEYS[7], KEYS[8], KEYS[9], KEYS[10], KEYS[11], KEYS[12]
 local BY_FAMILY = KEYS[13]
-local FIRST_RECORD, NAMES = 14, 6
+local FIRST_RECORD, NAMES = 14, 8
 local function publish(entry)
   local position = redis.call('INCR', FEED_SEQUENCE)
   redis.call('XADD', FEED, 'MAXLEN', '~', ARGV[1], '*', 's', whole(position), 'e', entry)
@@ -21,7 +21,7 @@ end
 
 local added_legacy, changed_legacy = false, {}
 local function write(put, first)
-  local record, owner_index, hash, uses, alias, unmigrated = unpack(KEYS, first, first + NAMES - 1)
+  local record, owner_index, hash, uses, alias, unmigrated, active, overlapping = unpack(KEYS, first, first + NAMES - 1)
   if (redis.call('GET', record) or nil) ~= put.replaces then return 0 end
   if put.hashed and (is_of_another(hash, put.id) or is_of_another(alias, put.id)) then return -1 end
   redis.call('SET', record, put.text, 'EXAT', whole(put.forgetAt))
@@ -37,6 +37,10 @@ local function write(put, first)
     date_record(NEWEST, NEWEST_UNCUT, CUT_OFFS, put)
     index_record(SEQUENCE, BY_AGE, BY_END, BY_FAMILY, owner_index, SELF_SERVICE, put)
   elseif not put.selfService then redis.call('ZREM', SELF_SERVICE, put.id)
+  end
+  if put.owned then
+    count_until(active, put.id, put.activeUntil)
+    count_until(overlapping, put.id, put.overlapUntil)
   end
   if put.ended or redis.call('HEXISTS', STANDINGS, put.id) == 1 then
     publish(restrict(ENDED, STANDINGS, COUNTS, put.id, put.expiresAt, put.entry))

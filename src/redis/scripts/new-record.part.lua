@@ -12,6 +12,10 @@ local function date_record(newest_date, newest_uncut_date, cut_offs, put)
   local cut = redis.call('HGET', cut_offs, put.ownerCut)
   if not cut or tonumber(string.match(cut, '^%d+')) < put.issuedAt then date(newest_uncut_date, put.issuedAt) end
 end
+-- Enters a key in a set of keys that count for an owner, or removes it.
+local function count_until(owned_keys, id, ends_at)
+  if ends_at then redis.call('ZADD', owned_keys, whole(ends_at), id) else redis.call('ZREM', owned_keys, id) end
+end
 -- Enters a new record in the indexes of the registry.
 local function index_record(sequence, by_age, by_end, by_family, owner_index, self_service, put)
   local place = redis.call('INCR', sequence)

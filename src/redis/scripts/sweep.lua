@@ -1,12 +1,12 @@
 -- Removes keys whose retention is over, with all their traces, and other entries that have run out.
 -- KEYS     indexes: by age, by end, ended keys, ended families, cut-offs, self-service, last use, standings, counts, forgotten, overrides, overrides by end, by family;
---          then, for each key: its record, its owner's index, its hash, the uses of its role, its alias, the uses of unmigrated keys of its role;
+--          then, for each key: its record, its owner's index, its hash, the uses of its role, its alias, the uses of unmigrated keys of its role, the active and the overlapping keys of its owner;
 --          then, for each use to check, the record of its key
 -- ARGV     time before which entries can be removed, retention of records, limit of each kind, and as JSON:
 --          keys [[id, text of the record, family ("" unknown)]], uses [id], cutOffs [field]
 -- Returns  the number of removed keys, and the largest number among the other kinds
 local BY_AGE, BY_END, ENDED, FAMILIES, CUT_OFFS, SELF_SERVICE, LAST_USED, STANDINGS, COUNTS, FORGOTTEN, OVERRIDES, OVERRIDES_BY_END, BY_FAMILY = unpack(KEYS, 1, 13)
-local FIRST_RECORD, NAMES = 14, 6
+local FIRST_RECORD, NAMES = 14, 8
 local limit, found = ARGV[3], cjson.decode(ARGV[4])
 local function whole(number) return string.format('%.0f', number) end
 -- An instance whose clock is ahead must not remove entries that other instances need.
@@ -25,7 +25,7 @@ local function remove_key(id, text, family, first)
   redis.call('DEL', KEYS[first], KEYS[first + 2], KEYS[first + 4])
   local place = redis.call('ZSCORE', BY_AGE, id)
   if place then redis.call('ZREM', BY_FAMILY, family .. string.format(':%016.0f', tonumber(place))) end
-  for _, index in ipairs({ KEYS[first + 1], KEYS[first + 3], KEYS[first + 5] }) do redis.call('ZREM', index, id) end
+  for _, index in ipairs({ KEYS[first + 1], KEYS[first + 3], KEYS[first + 5], KEYS[first + 6], KEYS[first + 7] }) do redis.call('ZREM', index, id) end
   uncount('standings', redis.call('HDEL', STANDINGS, id))
   for _, index in ipairs({ BY_AGE, BY_END, ENDED, SELF_SERVICE, LAST_USED }) do redis.call('ZREM', index, id) end
   return 1

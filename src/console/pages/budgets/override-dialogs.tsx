@@ -1,9 +1,9 @@
 import { useCallback, useState } from "preact/hooks";
-import { LatchkeyProblem } from "../../../client/problem.ts";
 import type { AppliedOverride, LimitOverride, Plans, Roles } from "../../../client/types.ts";
 import { useClient } from "../../data/context.ts";
 import { useAction } from "../../data/use-action.ts";
 import { useCall } from "../../data/use-call.ts";
+import { isChangedMeanwhile } from "../../parts/changed-notice.tsx";
 import { ConfirmDialog, Dialog } from "../../parts/dialog.tsx";
 import { CallView } from "../../parts/states.tsx";
 import { useToast } from "../../parts/toast.tsx";
@@ -11,6 +11,7 @@ import type { Draft } from "./override-draft.ts";
 import { draftOf, NEW_DRAFT } from "./override-draft.ts";
 import { Affected, OverrideFacts, SubjectName } from "./override-facts.tsx";
 import { OverrideForm } from "./override-form.tsx";
+import { ChangedOverride, presentOverride, versionOf } from "./present-override.tsx";
 import type { Subject } from "./subject.ts";
 import { subjectOf, toLimitSubject } from "./subject.ts";
 
@@ -40,6 +41,7 @@ export function SetOverrideDialog({
       <ReviewDialog
         subject={{ scope: draft.scope, name: draft.name.trim() }}
         override={reviewed}
+        former={former}
         onClose={() => setReviewed(undefined)}
         onDone={onDone}
       />
@@ -77,28 +79,40 @@ function namesIn([{ plans }, { roles }]: readonly [Plans, Roles]) {
 interface ReviewProps extends ChangeProps {
   readonly subject: Subject;
   readonly override: LimitOverride;
+  /** The override that the person began to change. */
+  readonly former: AppliedOverride | undefined;
 }
 
-function ReviewDialog({ subject, override, onClose, onDone }: ReviewProps) {
+function ReviewDialog({ subject, override, former, onClose, onDone }: ReviewProps) {
   const client = useClient();
   const toast = useToast();
   const { scope, name } = subject;
-  const present = useCall(
-    useCallback(
-      () => presentOverride(() => client.limits.showOverride(toLimitSubject({ scope, name }))),
-      [client, scope, name],
-    ),
-  );
+  const [asked, setAsked] = useState(1);
+  const present = useCall(useCallback(() => presentOverride(client, { scope, name }), [client, scope, name]));
+  const version = present.value && versionOf(present.value.override);
   const action = useAction(async () => {
-    await client.limits.setOverride(toLimitSubject(subject), override);
+    try {
+      await client.limits.setOverride(toLimitSubject(subject), {
+        ...override,
+        ...(version !== undefined && { replaces: version }),
+      });
+    } catch (problem) {
+      if (!isChangedMeanwhile(problem)) throw problem;
+      setAsked(asked + 1);
+      present.reload();
+      return;
+    }
     toast(`The override of ${name} applies.`);
     onDone();
   });
+  const isChanged = former !== undefined && version !== undefined && version !== former.version;
   return (
     <ConfirmDialog
       title="Set this override?"
       action="Set the override"
       typed={name}
+      asked={asked}
+      isReady={version !== undefined && !present.isLoading}
       isRunning={action.isRunning}
       problem={action.problem}
       onClose={onClose}
@@ -107,31 +121,23 @@ function ReviewDialog({ subject, override, onClose, onDone }: ReviewProps) {
       <p>
         <SubjectName subject={subject} />
       </p>
+      {(asked > 1 || isChanged) && <ChangedOverride key={asked} subject={subject} />}
       <Affected subject={subject} />
       <OverrideFacts override={override} />
       <CallView call={present} what="the present override">
-        {({ override: former }) =>
-          former === undefined ? (
+        {({ override: replaced }) =>
+          replaced === undefined ? (
             <p class="muted">There is no override that it replaces.</p>
           ) : (
             <>
               <h3>It replaces</h3>
-              <OverrideFacts override={former} />
+              <OverrideFacts override={replaced} />
             </>
           )
         }
       </CallView>
     </ConfirmDialog>
   );
-}
-
-async function presentOverride(show: () => Promise<AppliedOverride>) {
-  try {
-    return { override: await show() };
-  } catch (problem) {
-    if (problem instanceof LatchkeyProblem && problem.status === 404) return { override: undefined };
-    throw problem;
-  }
 }
 
 /** Clears an override after its subject was typed. */
@@ -143,8 +149,18 @@ export function ClearOverrideDialog({
   const client = useClient();
   const toast = useToast();
   const subject = subjectOf(override);
+  const [{ seen, asked }, setSeen] = useState<{
+    readonly seen: AppliedOverride | undefined;
+    readonly asked: number;
+  }>({ seen: override, asked: 1 });
   const action = useAction(async () => {
-    await client.limits.clearOverride(toLimitSubject(subject));
+    try {
+      await client.limits.clearOverride(toLimitSubject(subject), versionOf(seen));
+    } catch (problem) {
+      if (!isChangedMeanwhile(problem)) throw problem;
+      setSeen({ seen: (await presentOverride(client, subject)).override, asked: asked + 1 });
+      return;
+    }
     toast(`The override of ${subject.name} is cleared.`);
     onDone();
   });
@@ -153,6 +169,7 @@ export function ClearOverrideDialog({
       title="Clear this override?"
       action="Clear the override"
       typed={subject.name}
+      asked={asked}
       isRunning={action.isRunning}
       problem={action.problem}
       onClose={onClose}
@@ -161,8 +178,9 @@ export function ClearOverrideDialog({
       <p>
         <SubjectName subject={subject} />. The plans of its keys and roles apply again.
       </p>
+      {asked > 1 && <ChangedOverride key={asked} subject={subject} />}
       <Affected subject={subject} />
-      <OverrideFacts override={override} />
+      {seen === undefined ? <p class="muted">It has no override now.</p> : <OverrideFacts override={seen} />}
     </ConfirmDialog>
   );
 }

@@ -1,11 +1,13 @@
 import { createHmac, randomBytes } from "node:crypto";
 import fc from "fast-check";
 import { beforeAll, describe, expect, test } from "vitest";
+import { jwkSet, newJwk } from "../../test/support/jwk.ts";
 import type { Verification } from "../core/decision/ports.ts";
 import type { KeyRecord } from "../core/keys/key-record.ts";
 import { claimsOf } from "../core/keys/key-record.ts";
 import type { KeyRing } from "./key-ring.ts";
-import { createKeyRing } from "./key-ring.ts";
+import { createKeyRing, joinKeys } from "./key-ring.ts";
+import { parseKeySet } from "./key-set.ts";
 import { createSigner } from "./signer.ts";
 import { createVerifier } from "./verifier.ts";
 
@@ -270,6 +272,23 @@ describe("the token cache", () => {
     keys = await createKeyRing([OTHER]);
     verifier.clear();
     expect(await verifier.verify(token, NOW * 1000)).toMatchObject({
+      ok: false,
+      reason: "credential_invalid",
+    });
+  });
+
+  test("a token is not cached if the keys changed while its signature was checked", async () => {
+    const old = await parseKeySet(jwkSet(newJwk("ES256", "old")), () => undefined);
+    let keys = joinKeys(old.ok ? old.keys : []);
+    const signed = await createSigner(() => keys, names).sign(record);
+    const verifier = createVerifier({ ...names, ring: () => keys, cacheSize: 10 });
+    const pending = verifier.verify(signed, NOW * 1000);
+    expect(pending).toBeInstanceOf(Promise);
+    // As on a reload of the key file, which withdraws a stolen key.
+    keys = ring;
+    verifier.clear();
+    await pending;
+    expect(await verifier.verify(signed, NOW * 1000)).toMatchObject({
       ok: false,
       reason: "credential_invalid",
     });

@@ -1,42 +1,13 @@
 import { describe, expect, test } from "vitest";
-import { parsePolicy } from "../../policy/file.ts";
-import { createMigration } from "../legacy/migration.ts";
-import { NO_OVERRIDES } from "../overrides/override-view.ts";
-import { createAuthorize } from "./authorize.ts";
-import type { Decision } from "./decision.ts";
+import type { Situation } from "../../../test/support/decided.ts";
+import { DEPRECATED_AT, decided, get, HOLDER } from "../../../test/support/decided.ts";
 import type { DescribedRequest } from "./described-request.ts";
-import { describedRequest } from "./described-request.ts";
-import type { Verification } from "./ports.ts";
 import type { Principal } from "./principal.ts";
 import type { AuthorizePorts } from "./request-context.ts";
 import type { Trace } from "./trace.ts";
 
-const NOW = 1_800_000_000;
-const DEPRECATED = { phase: "deprecated", chosen: true, deprecatedAt: NOW - 60, version: 1 } as const;
-const principal: Principal = {
-  keyId: "k1",
-  family: "f1",
-  role: "basic",
-  scopes: ["read", "write"],
-  name: "x",
-  issuedAt: NOW,
-  expiresAt: NOW + 1000,
-  refreshAfter: NOW + 500,
-};
-const V1: Principal = { ...principal, legacy: {} };
-
-interface Situation {
-  readonly policy?: string;
-  readonly verified?: Verification;
-  readonly ports?: Partial<AuthorizePorts>;
-  readonly trace?: Trace;
-}
-
-/** The decision on an instance whose store admits everything. */
-async function decide(described: DescribedRequest, situation: Situation = {}): Promise<Decision> {
-  const parsed = parsePolicy({
-    fileName: "p",
-    text: `
+const V1: Principal = { ...HOLDER, legacy: {} };
+const POLICY = `
 roles:
   basic: { scopes: [read], ttl: 1d, refresh_window: 1h }
   wide: { scopes: [read, write], ttl: 1d, refresh_window: 1h }
@@ -45,51 +16,28 @@ routes:
   - { path: /write, scopes: [write] }
   - { path: /public, public: true }
 migration: { phase: deprecated }
-${situation.policy ?? ""}
-`,
-  });
-  if (!parsed.ok) throw new Error(parsed.problems.join("\n"));
-  const { policy } = parsed;
-  const result = describedRequest(described, policy);
-  if (!result.ok) throw new Error(result.fault);
-  const authorize = createAuthorize({
-    policy: () => policy,
-    verifier: { verify: () => situation.verified ?? { ok: true, principal } },
-    view: { endReason: () => undefined },
-    migration: createMigration(DEPRECATED),
-    stalenessMs: () => 0,
-    overrides: NO_OVERRIDES,
-    buckets: { take: () => ({ ok: true, rates: [] }) },
-    failures: { take: () => ({ ok: true, rates: [] }) },
-    clientAddress: ({ peerAddress }) => peerAddress,
-    ...situation.ports,
-  });
-  return authorize(result.request, NOW * 1000, situation.trace);
+`;
+
+function decide(described: DescribedRequest, { policy = "", ...situation }: Partial<Situation> = {}) {
+  return decided(described, { ...situation, policy: `${POLICY}${policy}` });
 }
 
-const get = (path: string, more: Partial<DescribedRequest> = {}): DescribedRequest => ({
-  method: "GET",
-  path,
-  key: "t",
-  ...more,
-});
-
 test("a caller without a valid key does not learn which routes exist", async () => {
-  const invalid: Situation = { verified: { ok: false, reason: "credential_invalid" } };
+  const invalid: Partial<Situation> = { verified: { ok: false, reason: "credential_invalid" } };
   for (const path of ["/read", "/nothing"]) {
     expect(await decide(get(path, { key: undefined }))).toMatchObject({ reason: "credential_missing" });
     expect(await decide(get(path), invalid)).toMatchObject({ reason: "credential_invalid" });
     const two = { headers: { authorization: ["Bearer a", "Bearer b"] }, key: undefined };
     expect(await decide(get(path, two))).toMatchObject({ reason: "credential_ambiguous" });
   }
-  expect(await decide(get("/nothing"))).toMatchObject({ reason: "route_unknown", principal });
+  expect(await decide(get("/nothing"))).toMatchObject({ reason: "route_unknown", principal: HOLDER });
 });
 
 test("a key gets the scopes that its role still has, and a route denies what they do not cover", async () => {
-  expect(await decide(get("/read"))).toMatchObject({ verdict: "allow", principal, scopes: ["read"] });
+  expect(await decide(get("/read"))).toMatchObject({ verdict: "allow", principal: HOLDER, scopes: ["read"] });
   expect(await decide(get("/write"))).toMatchObject({
     reason: "scope_missing",
-    principal,
+    principal: HOLDER,
     requiredScopes: ["write"],
   });
 });
@@ -108,10 +56,13 @@ test("a public route needs no key, and grants and takes nothing", async () => {
 });
 
 describe("require_https", () => {
-  const https: Situation = { policy: "headers: { require_https: true }" };
+  const https: Partial<Situation> = { policy: "headers: { require_https: true }" };
 
   test("a key over http is denied before it is verified", async () => {
-    const unverified: Situation = { ...https, ports: { verifier: { verify: () => expect.unreachable() } } };
+    const unverified: Partial<Situation> = {
+      ...https,
+      ports: { verifier: { verify: () => expect.unreachable() } },
+    };
     expect(await decide(get("/read", { scheme: "http" }), unverified)).toMatchObject({
       reason: "https_required",
     });
@@ -128,7 +79,7 @@ describe("require_https", () => {
 describe("a CORS preflight", () => {
   const headers = { origin: "https://a.test", "access-control-request-method": "GET" };
   const preflight = get("/read", { method: "OPTIONS", headers, key: undefined });
-  const allow: Situation = { policy: "requests: { preflights: allow }" };
+  const allow: Partial<Situation> = { policy: "requests: { preflights: allow }" };
 
   test("needs no key only if the policy says so", async () => {
     expect(await decide(preflight)).toMatchObject({ reason: "credential_missing" });
@@ -183,12 +134,12 @@ describe("context_extensions only narrow a route", () => {
 });
 
 test("the holder of a V1 key is notified of its end, unless the key itself is denied", async () => {
-  const v1: Situation = { verified: { ok: true, principal: V1 } };
-  const notice = { deprecatedAt: DEPRECATED.deprecatedAt };
+  const v1: Partial<Situation> = { verified: { ok: true, principal: V1 } };
+  const notice = { deprecatedAt: DEPRECATED_AT };
   expect(await decide(get("/read"), v1)).toMatchObject({ verdict: "allow", notice });
   expect(await decide(get("/write"), v1)).toMatchObject({ reason: "scope_missing", notice });
   expect(await decide(get("/nothing"), v1)).toMatchObject({ reason: "route_unknown", notice });
-  const roleIsMissing: Situation = { verified: { ok: true, principal: { ...V1, role: "gone" } } };
+  const roleIsMissing: Partial<Situation> = { verified: { ok: true, principal: { ...V1, role: "gone" } } };
   expect(await decide(get("/read"), roleIsMissing)).toMatchObject({ reason: "credential_invalid", notice });
   const revoked = await decide(get("/read"), { ...v1, ports: { view: { endReason: () => "key_revoked" } } });
   expect(revoked).toMatchObject({ reason: "key_revoked", principal: V1 });
@@ -197,7 +148,7 @@ test("the holder of a V1 key is notified of its end, unless the key itself is de
 });
 
 describe("a trace", () => {
-  const traced = async (described: DescribedRequest, situation: Situation = {}) => {
+  const traced = async (described: DescribedRequest, situation: Partial<Situation> = {}) => {
     const steps: string[] = [];
     const trace: Trace = (step, observed, outcome) => steps.push(`${step}: ${observed} → ${outcome}`);
     await decide(described, { ...situation, trace });

@@ -179,6 +179,7 @@ describe("nothing that the feed repeats or delivers late weakens the view", () =
       cutOff(NOW),
     );
     expect([...first.entries()]).toHaveLength(3);
+    expect([...first.entries()]).toContainEqual(cutOff(NOW));
     const second = viewOf(...first.entries());
     expect([...second.entries()]).toEqual([...first.entries()]);
     expect(second.standing("k1")).toMatchObject({ version: 3, disabled: true, notAfter: NOW + 20 });

@@ -12,11 +12,11 @@ const FOLDER = ".test-results/mutants";
 /** A mutant may loop without end. A busy machine must not make a slow test look like one. */
 const TIMEOUT_MS = 10_000;
 
-async function run({ name, mutate, tests, breakBelow }: MutantGroup): Promise<void> {
+async function run({ name, files, tests, breakBelow }: MutantGroup): Promise<void> {
   console.log(`\nMutants of ${name}`);
   process.env["MUTANT_TESTS"] = JSON.stringify(tests);
   const stryker = new Stryker({
-    mutate: [...mutate, "!src/**/*.test.ts"],
+    mutate: [...files, "!src/**/*.test.ts"],
     testRunner: "vitest",
     plugins: ["@stryker-mutator/vitest-runner"],
     vitest: { configFile: "test/mutants/vitest.config.ts", related: false },

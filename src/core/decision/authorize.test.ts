@@ -33,6 +33,39 @@ test("a caller without a valid key does not learn which routes exist", async () 
   expect(await decide(get("/nothing"))).toMatchObject({ reason: "route_unknown", principal: HOLDER });
 });
 
+describe("failed credentials of one address are counted", () => {
+  const counting = (verified: Situation["verified"]) => {
+    const counted: string[] = [];
+    const failures: AuthorizePorts["failures"] = {
+      take(demands) {
+        counted.push(...demands.map(({ bucketId }) => bucketId));
+        return counted.length > 1
+          ? { ok: false, reason: "rate_limited", retryAfterSeconds: 7, rates: [] }
+          : { ok: true, rates: [] };
+      },
+    };
+    const situation = { ...(verified && { verified }), ports: { failures } };
+    return { counted, attempt: () => decide(get("/read", { address: "192.0.2.9" }), situation) };
+  };
+
+  test("beyond the limit the reason says so, and nothing about the credential", async () => {
+    const { counted, attempt } = counting({ ok: false, reason: "credential_invalid" });
+    expect(await attempt()).toMatchObject({ reason: "credential_invalid" });
+    expect(await attempt()).toMatchObject({ reason: "too_many_failures", retryAfterSeconds: 7 });
+    expect(counted).toEqual(["enforce:192.0.2.9", "enforce:192.0.2.9"]);
+  });
+
+  test.each<NonNullable<Situation["verified"]>>([
+    { ok: false, reason: "key_expired", principal: HOLDER },
+    { ok: false, reason: "credential_unavailable" },
+    { ok: true, principal: HOLDER },
+  ])("%j is none", async (verified) => {
+    const { counted, attempt } = counting(verified);
+    await attempt();
+    expect(counted).toEqual([]);
+  });
+});
+
 test("a key gets the scopes that its role still has, and a route denies what they do not cover", async () => {
   expect(await decide(get("/read"))).toMatchObject({ verdict: "allow", principal: HOLDER, scopes: ["read"] });
   expect(await decide(get("/write"))).toMatchObject({

@@ -163,6 +163,14 @@ describe("a trace names the plan and what was left", () => {
     expect(await traced({ policy: policyOf(LIMITED) })).toEqual(["limits: no limits → cost 5"]);
   });
 
+  test("of a cost that no bucket can hold", async () => {
+    const policy = policyOf("rate_limits: [{ name: small, per: key, capacity: 5, refill: 1/s }]");
+    const steps: string[] = [];
+    const trace: Trace = (step, observed, outcome) => steps.push(`${step}: ${observed} → ${outcome}`);
+    await decided(get("/five", { extensions: { cost: "6" } }), { policy, trace });
+    expect(steps.at(-1)).toBe("limits: cost 6, above a capacity → request_malformed");
+  });
+
   test("of a denial", async () => {
     const rates = [{ name: "burst", capacity: 5, windowSeconds: 5, remaining: 1 }];
     const denied = { ok: false, reason: "rate_limited", retryAfterSeconds: 7, rates } as const;

@@ -3,7 +3,7 @@ import { closingLine, runStep, runVitest } from "./test-results.ts";
 /**
  * `npm test` runs the fast tests. `--all` adds the slow ones: browsers, failovers, second versions, long properties.
  * `--long` runs the random searches, each for an hour or for the time in its variable,
- * a hundred failovers of each kind, and the larger searches of the models.
+ * a hundred failovers of each kind, the larger searches of the models, and the mutation tests.
  */
 const all = process.argv.includes("--all");
 const long = process.argv.includes("--long");
@@ -29,5 +29,6 @@ const checked = [
   runStep("types of the console", "tsc", ["--noEmit", "--project", "src/console"]),
 ].every(Boolean);
 const tested = runVitest({ name: "tests", projects, env: long ? longEnvironment : process.env });
+const mutated = !long || runStep("mutants", "node", ["scripts/mutants.ts"]);
 console.log(`\n${closingLine(tested)}`);
-process.exitCode = checked && tested.ok ? 0 : 1;
+process.exitCode = checked && tested.ok && mutated ? 0 : 1;

@@ -54,6 +54,14 @@ describe.each(ALGORITHMS)("a key for %s", (alg) => {
     expect(await verify(second)).toBe(false);
   });
 
+  test("a token that has expired is not malformed: its holder reads that it has expired", async () => {
+    const ring = joinKeys(await keysOf(jwkSet(jwk)));
+    const token = await createSigner(() => ring, names).sign(record);
+    const verifier = createVerifier({ ...names, ring: () => ring, cacheSize: 1 });
+    const verified = await verifier.verify(token, record.expiresAt * 1000);
+    expect(verified).toMatchObject({ ok: false, reason: "key_expired", principal: { keyId: record.keyId } });
+  });
+
   test("a key publishes its public members only, and a secret publishes nothing", async () => {
     const [key] = await keysOf(jwkSet({ ...jwk, use: "sig", promoted_at: "2026-01-01T00:00:00Z" }));
     if (alg === "HS256") expect(key?.publicJwk).toBeUndefined();
@@ -67,8 +75,14 @@ describe.each(ALGORITHMS)("a key for %s", (alg) => {
 test("a public key only verifies, so it cannot be the first key", async () => {
   const [first, second] = [newJwk("ES256", "one"), newJwk("ES256", "two")];
   const keys = await keysOf(jwkSet(first, publicPart(second)));
-  expect(joinKeys(keys).publicJwks.map(({ kid }) => kid)).toEqual(["one", "two"]);
+  const ring = joinKeys(keys);
+  expect(ring.publicJwks.map(({ kid }) => kid)).toEqual(["one", "two"]);
+  expect(ring.facts).toEqual([
+    { kid: "one", alg: "ES256", canSign: true },
+    { kid: "two", alg: "ES256", canSign: false },
+  ]);
   expect(() => joinKeys([...keys].reverse())).toThrow(RangeError);
+  expect(() => joinKeys([])).toThrow(RangeError);
 });
 
 test("the kid's algorithm applies, whatever algorithm the token names", async () => {

@@ -1,11 +1,13 @@
 import { createHmac, randomBytes } from "node:crypto";
 import fc from "fast-check";
 import { beforeAll, describe, expect, test } from "vitest";
+import { jwkSet, newJwk } from "../../test/support/jwk.ts";
 import type { Verification } from "../core/decision/ports.ts";
 import type { KeyRecord } from "../core/keys/key-record.ts";
 import { claimsOf } from "../core/keys/key-record.ts";
 import type { KeyRing } from "./key-ring.ts";
-import { createKeyRing } from "./key-ring.ts";
+import { createKeyRing, joinKeys, secretKid } from "./key-ring.ts";
+import { parseKeySet } from "./key-set.ts";
 import { createSigner } from "./signer.ts";
 import { createVerifier } from "./verifier.ts";
 
@@ -251,6 +253,12 @@ test("every secret of the ring verifies, the first one signs, and a short secret
   expect(await verify(signed, NOW, ring)).toBe("credential_invalid");
   await expect(createKeyRing(["x".repeat(31)])).rejects.toThrow(RangeError);
   expect(ring.kids[0]).not.toContain(SECRET.slice(0, 6));
+  expect(ring.publicJwks).toEqual([]);
+  expect(ring.signing.key.extractable).toBe(false);
+});
+
+test("the kid of a secret stays the same in every version, because issued tokens name it", () => {
+  expect(secretKid("a secret of at least thirty-two bytes")).toBe("P7f2mUazcE9FfIgT");
 });
 
 describe("the token cache", () => {
@@ -270,6 +278,52 @@ describe("the token cache", () => {
     keys = await createKeyRing([OTHER]);
     verifier.clear();
     expect(await verifier.verify(token, NOW * 1000)).toMatchObject({
+      ok: false,
+      reason: "credential_invalid",
+    });
+  });
+
+  test("a cached token costs no second signature check, whatever its algorithm", async () => {
+    const parsed = await parseKeySet(jwkSet(newJwk("EdDSA", "pair")), () => undefined);
+    const pair = joinKeys(parsed.ok ? parsed.keys : []);
+    const signed = await createSigner(() => pair, names).sign(record);
+    const verifier = createVerifier({ ...names, ring: () => pair, cacheSize: 10 });
+    expect(await verifier.verify(signed, NOW * 1000)).toMatchObject({ ok: true });
+    expect(verifier.verify(signed, NOW * 1000)).toMatchObject({ ok: true });
+  });
+
+  test("cached keys share memory and never scopes, roles or plans", async () => {
+    const verifier = createVerifier({ ...names, ring: () => ring, cacheSize: 10 });
+    const grants = [
+      { scope: "chat:read x", scopes: ["chat:read", "x"] },
+      { scope: "chat:rea dx", scopes: ["chat:rea", "dx"] },
+      { scope: "chat:readx", scopes: ["chat:readx"] },
+      { scope: "y", plan: "x", scopes: ["y"] },
+      { scope: "x y", scopes: ["x", "y"] },
+      { scope: "chat:read x", plan: "x", scopes: ["chat:read", "x"] },
+    ];
+    for (const { scopes, ...claims } of [...grants, ...grants].reverse()) {
+      const verified = await verifier.verify(
+        forge(validHeader(), { ...validClaims(), ...claims }),
+        NOW * 1000,
+      );
+      const principal = verified.ok ? verified.principal : expect.unreachable();
+      expect([principal.role, principal.plan, principal.scopes]).toEqual(["basic", claims.plan, scopes]);
+    }
+  });
+
+  test("a token is not cached if the keys changed while its signature was checked", async () => {
+    const old = await parseKeySet(jwkSet(newJwk("ES256", "old")), () => undefined);
+    let keys = joinKeys(old.ok ? old.keys : []);
+    const signed = await createSigner(() => keys, names).sign(record);
+    const verifier = createVerifier({ ...names, ring: () => keys, cacheSize: 10 });
+    const pending = verifier.verify(signed, NOW * 1000);
+    expect(pending).toBeInstanceOf(Promise);
+    // As on a reload of the key file, which withdraws a stolen key.
+    keys = ring;
+    verifier.clear();
+    await pending;
+    expect(await verifier.verify(signed, NOW * 1000)).toMatchObject({
       ok: false,
       reason: "credential_invalid",
     });

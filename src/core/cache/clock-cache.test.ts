@@ -36,6 +36,34 @@ test("an entry that is set again has its new value and its old place", () => {
   ]);
 });
 
+test("a cache that is full of used entries evicts them in their order, as if none had been used", () => {
+  const evicted: number[] = [];
+  const cache = filled(3, (value) => evicted.push(value));
+  for (const key of ["k0", "k1", "k2"]) cache.get(key);
+  cache.set("n0", 10);
+  cache.set("n1", 11);
+  cache.set("n2", 12);
+  expect(evicted).toEqual([0, 1, 2]);
+});
+
+test("no entry is evicted before the cache is full", () => {
+  const evicted: number[] = [];
+  filled(3, (value) => evicted.push(value));
+  expect(evicted).toEqual([]);
+});
+
+test("an entry that is deleted leaves its place to the next one, and evicts nothing", () => {
+  const evicted: number[] = [];
+  const cache = filled(3, (value) => evicted.push(value));
+  cache.delete("k1");
+  cache.delete("unknown");
+  cache.set("new", 9);
+  expect(evicted).toEqual([]);
+  expect([...cache.entries()].map(([key]) => key)).toEqual(["k0", "k2", "new"]);
+  cache.set("newer", 10);
+  expect(evicted).toEqual([0]);
+});
+
 test("a deletion does not call onEvict", () => {
   const evicted: number[] = [];
   const cache = filled(2, (value) => evicted.push(value));

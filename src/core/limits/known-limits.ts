@@ -85,7 +85,7 @@ function newBucket(bucketId: string, limit: RateLimit, nowMs: number): SharedLim
 }
 
 function leaseState(id: string) {
-  return { id, pendingRequest: undefined, isReturning: false, movedMs: Number.NEGATIVE_INFINITY };
+  return { id, pendingRequest: undefined, pendingReturns: 0, movedMs: Number.NEGATIVE_INFINITY };
 }
 
 /** Nothing refills a quota, and the store decides how much is leased ahead. */

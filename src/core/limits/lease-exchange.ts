@@ -55,8 +55,8 @@ interface LeaseState {
   readonly holder: LeaseHolder;
   /** Resolves with whether a response arrived. All waiting requests share it. */
   pendingRequest: Promise<boolean> | undefined;
-  /** Whether settlements are on their way to the store. */
-  isReturning: boolean;
+  /** Reports of ended leases that are on their way to the store. Each of them may fail. */
+  pendingReturns: number;
   /** When it was last moved to the end of the known limits, as the most recently used one. */
   movedMs: number;
 }
@@ -102,7 +102,7 @@ export function createLeaseExchange(ports: LeaseExchangePorts): LeaseExchange {
       if (ended.length === 0) return;
       const nowMs = monotonicMs();
       const settlements = ended.map((lease) => settlementOf(lease, nowMs));
-      shared.isReturning = true;
+      shared.pendingReturns++;
       try {
         await step(ports, shared, settlements, undefined);
         ports.observe?.(
@@ -112,7 +112,7 @@ export function createLeaseExchange(ports: LeaseExchangePorts): LeaseExchange {
       } catch {
         requeueSettlements(holder, ended);
       } finally {
-        shared.isReturning = false;
+        shared.pendingReturns--;
       }
     },
   };

@@ -183,6 +183,69 @@ test("the next sweep repeats a failed return of tokens", async () => {
   expect(returned).toEqual([9]);
 });
 
+test("a lost lease request loses no tokens: the next one returns them again and takes its own", async () => {
+  const clock = { nowMs: 1_000_000 };
+  const returned: (readonly number[])[] = [];
+  let isLost = false;
+  const pool = createLeasePool({
+    store: {
+      async step(_bucketId, _limit, settlements) {
+        returned.push(settlements.map(({ unspentTokens }) => unspentTokens));
+        if (isLost) throw new Error("lost on purpose");
+        return { grantedTokens: 10, waitUs: 0, leasesOutstanding: false };
+      },
+    },
+    monotonicMs: () => clock.nowMs,
+    instanceId: "i",
+    maxBuckets: 100,
+    fallback: { take: () => ({ ok: false, reason: "limits_unavailable", retryAfterSeconds: 1, rates: [] }) },
+  });
+  const demands = [{ bucketId: "b", limit: limitOf(100, 1, true) }];
+  const take = async () => pool.take(demands, 1, 0);
+  await take();
+  // Past the deadline of the lease and before the store has counted it as spent, without a sweep in between.
+  clock.nowMs += 950;
+  isLost = true;
+  expect(await take()).toMatchObject({ ok: false });
+  isLost = false;
+  expect(await take()).toMatchObject({ ok: true });
+  expect(returned).toEqual([[], [9], [9]]);
+});
+
+test("a failed return is repeated, although a later return of the same limit has succeeded meanwhile", async () => {
+  const clock = { nowMs: 1_000_000 };
+  const first = Promise.withResolvers<void>();
+  const returned: (readonly string[])[] = [];
+  const pool = createLeasePool({
+    store: {
+      async step(_bucketId, _limit, settlements, request) {
+        if (request !== undefined) return { grantedTokens: 10, waitUs: 0, leasesOutstanding: false };
+        returned.push(settlements.map(({ leaseId }) => leaseId));
+        if (returned.length === 1) await first.promise;
+        return { grantedTokens: 0, waitUs: 0, leasesOutstanding: false };
+      },
+    },
+    monotonicMs: () => clock.nowMs,
+    instanceId: "i",
+    maxBuckets: 100,
+    fallback: { take: () => expect.unreachable() },
+  });
+  const demands = [{ bucketId: "b", limit: limitOf(100, 1, true) }];
+  const sweepAfter = async (ms: number) => {
+    clock.nowMs += ms;
+    return pool.sweep();
+  };
+  await pool.take(demands, 1, 0);
+  const pending = sweepAfter(200);
+  await pool.take(demands, 1, 0);
+  await sweepAfter(200);
+  await sweepAfter(50);
+  first.reject(new Error("lost on purpose"));
+  await pending;
+  await sweepAfter(50);
+  expect(returned).toEqual([["i.1"], ["i.2"], ["i.1"]]);
+});
+
 describe("a limit that has not been used for a while is forgotten", () => {
   const open = () => {
     const clock = { nowMs: 1_000_000 };

@@ -61,7 +61,7 @@ export function createLeasePool(ports: LeasePoolPorts): LeasePool {
       for (const shared of known.active()) {
         if (returnIdleLeases(shared.holder, nowMs)) returning.push(exchange.returnLeases(shared));
         // A failed return is repeated, so the limit stays active until it succeeds.
-        if (!shared.isReturning && isDormant(shared.holder)) known.deactivate(shared);
+        if (shared.pendingReturns === 0 && isDormant(shared.holder)) known.deactivate(shared);
       }
       known.forgetUnused(nowMs);
       await Promise.all(returning);

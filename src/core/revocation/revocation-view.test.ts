@@ -1,6 +1,6 @@
 import { execFileSync } from "node:child_process";
 import fc from "fast-check";
-import { expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import type { Principal } from "../decision/principal.ts";
 import type { Revocation } from "./revocation.ts";
 import { createRevocationView } from "./revocation-view.ts";
@@ -98,6 +98,93 @@ test("any order and any repetition of the same revocations gives the same view",
       },
     ),
   );
+});
+
+describe("nothing that the feed repeats or delivers late weakens the view", () => {
+  const family = (until: number): Revocation => ({ kind: "family", family: "f1", until });
+  const cutOff = (before: number, until = NOW + 900): Revocation => ({
+    kind: "cutoff",
+    scope: "role",
+    subject: "basic",
+    before,
+    until,
+  });
+
+  test("an earlier cut-off does not replace a later one", () => {
+    for (const view of [viewOf(cutOff(NOW), cutOff(NOW - 100)), viewOf(cutOff(NOW - 100), cutOff(NOW))]) {
+      expect(view.endReason(principalOf({ issuedAt: NOW - 1 }), NOW * 1000)).toBe("key_revoked");
+      expect(view.cutOffBefore({ role: "basic", family: "f1" })).toBe(NOW);
+      expect(view.cutOffBefore({ role: "other", family: "f1" })).toBe(0);
+    }
+  });
+
+  test("the end of a family is kept until the last of its tokens has expired", async () => {
+    const view = viewOf(family(NOW + 50), family(NOW + 5));
+    await view.sweep((NOW + 49) * 1000, async () => undefined);
+    expect(view.endReason(principalOf(), NOW * 1000)).toBe("key_revoked");
+  });
+
+  test("a key without an owner is ended by the cut-off of its family, and never by another owner's", () => {
+    const view = viewOf({ kind: "cutoff", scope: "owner", subject: "f1", before: NOW, until: NOW + 900 });
+    expect(view.endReason(principalOf(), NOW * 1000)).toBe("key_revoked");
+    expect(view.endReason(principalOf({ owner: "acme" }), NOW * 1000)).toBeUndefined();
+    expect(view.endReason(principalOf({ family: "f2" }), NOW * 1000)).toBeUndefined();
+  });
+
+  test("a key that may have been forgotten stays denied, although a clock steps back", async () => {
+    const view = viewOf({ ...unrestricted, version: 2, revoked: true, expiresAt: NOW });
+    await view.sweep(NOW * 1000, async () => undefined);
+    expect(view.size()).toBe(0);
+    const steppedBack = (NOW - 60) * 1000;
+    expect(view.endReason(principalOf({ expiresAt: NOW }), steppedBack)).toBe("key_expired");
+    expect(view.endReason(principalOf({ expiresAt: NOW + 1 }), steppedBack)).toBeUndefined();
+    // An older note of the same kind changes nothing.
+    view.apply([{ kind: "forgotten", before: NOW - 1000 }]);
+    await view.sweep((NOW - 500) * 1000, async () => undefined);
+    expect(view.endReason(principalOf({ expiresAt: NOW }), steppedBack)).toBe("key_expired");
+    view.apply([{ kind: "forgotten", before: NOW + 1 }]);
+    expect(view.endReason(principalOf({ expiresAt: NOW + 1 }), steppedBack)).toBe("key_expired");
+  });
+
+  test("what the view includes is exactly what changes nothing", () => {
+    const revoked: Revocation = { ...unrestricted, version: 3, revoked: true };
+    const view = viewOf(revoked, family(NOW + 5), cutOff(NOW), { kind: "forgotten", before: NOW - 100 });
+    const known: readonly Revocation[] = [
+      revoked,
+      { ...unrestricted, version: 2, disabled: true, revoked: true },
+      family(NOW + 5),
+      family(NOW + 4),
+      cutOff(NOW),
+      cutOff(NOW - 1),
+      { kind: "forgotten", before: NOW - 100 },
+      { kind: "forgotten", before: NOW - 101 },
+    ];
+    const unknown: readonly Revocation[] = [
+      { ...unrestricted, version: 4, disabled: true },
+      { ...unrestricted, keyId: "k2", version: 1 },
+      family(NOW + 6),
+      { kind: "family", family: "f2", until: NOW },
+      cutOff(NOW + 1),
+      { kind: "cutoff", scope: "owner", subject: "basic", before: NOW, until: NOW + 900 },
+      { kind: "forgotten", before: NOW - 99 },
+    ];
+    expect(known.filter((revocation) => !view.includes(revocation))).toEqual([]);
+    expect(unknown.filter((revocation) => view.includes(revocation))).toEqual([]);
+  });
+
+  test("a view that is written back from another's entries denies the same keys", () => {
+    const first = viewOf(
+      { ...unrestricted, version: 3, disabled: true, notAfter: NOW + 20 },
+      family(NOW + 5),
+      cutOff(NOW),
+    );
+    expect([...first.entries()]).toHaveLength(3);
+    expect([...first.entries()]).toContainEqual(cutOff(NOW));
+    const second = viewOf(...first.entries());
+    expect([...second.entries()]).toEqual([...first.entries()]);
+    expect(second.standing("k1")).toMatchObject({ version: 3, disabled: true, notAfter: NOW + 20 });
+    expect(second.standing("k2")).toBeUndefined();
+  });
 });
 
 test("the sweep forgets only what no valid token needs", async () => {

@@ -1,0 +1,108 @@
+import { matchesGlob } from "node:path";
+
+/** The files of one folder whose changes certain tests must notice. */
+export interface MutantGroup {
+  readonly name: string;
+  /** A glob of the sources that can be mutated with these tests. */
+  readonly folder: string;
+  /** Those that are mutated in every run. */
+  readonly files: readonly string[];
+  /** Globs of the test files, beside the code and in `test/contract`. */
+  readonly tests: readonly string[];
+  /** The run fails below this score, a percentage. */
+  readonly breakBelow: number;
+}
+
+const GROUPS: readonly MutantGroup[] = [
+  {
+    name: "decision",
+    folder: "src/core/decision/*.ts",
+    files: [
+      "src/core/decision/authorize.ts",
+      "src/core/decision/judge-credential.ts",
+      "src/core/decision/take-limits.ts",
+    ],
+    tests: [
+      "src/core/decision/*.test.ts",
+      "test/contract/cases.test.ts",
+      "test/contract/one-judgement.test.ts",
+    ],
+    breakBelow: 85,
+  },
+  {
+    name: "revocation",
+    folder: "src/core/revocation/*.ts",
+    files: ["src/core/revocation/revocation-view.ts"],
+    tests: ["src/core/revocation/*.test.ts"],
+    breakBelow: 85,
+  },
+  {
+    name: "leases",
+    folder: "src/core/limits/*.ts",
+    files: ["src/core/limits/lease-exchange.ts", "src/core/limits/lease-request.ts"],
+    // Without the random fleets of `lease-holder.test.ts`, which would take five seconds for each mutant.
+    tests: ["src/core/limits/lease-{request,pool}.test.ts", "src/core/quotas/quota-pool.test.ts"],
+    breakBelow: 85,
+  },
+  {
+    name: "jwt",
+    folder: "src/jwt/*.ts",
+    files: [
+      "src/jwt/hmac-verification.ts",
+      "src/jwt/key-ring.ts",
+      "src/jwt/token-form.ts",
+      "src/jwt/verifier.ts",
+    ],
+    tests: ["src/jwt/*.test.ts"],
+    breakBelow: 85,
+  },
+  {
+    name: "cache",
+    folder: "src/core/cache/*.ts",
+    files: ["src/core/cache/clock-cache.ts"],
+    tests: ["src/core/cache/*.test.ts"],
+    breakBelow: 85,
+  },
+  {
+    name: "http2",
+    folder: "src/http2/*.ts",
+    files: ["src/http2/flow-control.ts"],
+    tests: ["src/http2/*.test.ts"],
+    breakBelow: 85,
+  },
+  {
+    name: "quotas",
+    folder: "src/core/quotas/*.ts",
+    files: [],
+    tests: ["src/core/quotas/*.test.ts"],
+    breakBelow: 0,
+  },
+  {
+    name: "ext-authz",
+    folder: "src/ext-authz/*.ts",
+    files: [],
+    tests: ["src/ext-authz/*.test.ts"],
+    breakBelow: 0,
+  },
+];
+
+/** The groups with these names, and the groups of these files with only these. No arguments: all groups. */
+export function groupsOf(args: readonly string[]): readonly MutantGroup[] {
+  const unknown = args.filter((arg) => !GROUPS.some((group) => arg === group.name || hasFile(group, arg)));
+  if (unknown.length > 0)
+    throw new RangeError(`no group of mutants and no file of one: ${unknown}. See test/mutants/groups.ts.`);
+  const chosen = args.length === 0 ? GROUPS : GROUPS.flatMap((group) => restricted(group, args));
+  return chosen.filter(({ files }) => files.length > 0);
+}
+
+/** A group that is named has its whole folder if no file of it is measured yet. */
+function restricted(group: MutantGroup, args: readonly string[]): readonly MutantGroup[] {
+  if (args.includes(group.name))
+    return [group.files.length > 0 ? group : { ...group, files: [group.folder] }];
+  const files = args.filter((arg) => hasFile(group, arg));
+  return [{ ...group, files, breakBelow: 0 }];
+}
+
+function hasFile({ folder }: MutantGroup, path: string): boolean {
+  return matchesGlob(path, folder);
+}

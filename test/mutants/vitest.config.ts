@@ -1,0 +1,6 @@
+import { defineConfig } from "vitest/config";
+
+/** The tests of one group, which `scripts/mutants.ts` passes on as JSON. */
+const tests: string[] = JSON.parse(process.env["MUTANT_TESTS"] ?? "[]");
+
+export default defineConfig({ test: { include: tests, testTimeout: 30_000 } });

@@ -183,6 +183,9 @@ export async function observeStore({ keys, audit }: UsedStore) {
       })),
     ),
     owners: await Promise.all(["acme", "umbrella"].map(ofOwner)),
+    counted: await Promise.all(
+      ["acme", "umbrella"].map((owner) => keys.countOwned(owner, Math.floor(nowMs / 1000), false)),
+    ),
     overrides: [...view.overrides.entries()],
     phase: (await keys.migration())?.phase,
     legacyUse: await keys.legacyUse("basic", [1, Math.floor(nowMs / 1000) - 60]),

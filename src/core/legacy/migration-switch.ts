@@ -29,8 +29,8 @@ export function setPhase(
   return retryOnConflict<"done" | DeniedOperation>(async () => {
     const from = await deps.store.migration();
     if (from !== undefined) deps.migration.applyState(from);
-    if (seen !== undefined && (from ?? deps.migration.state()).phase !== seen)
-      return denied("changed_meanwhile");
+    // It is the newer one of the stored phase and of what this instance knows and the store may have lost.
+    if (seen !== undefined && deps.migration.state().phase !== seen) return denied("changed_meanwhile");
     const to = enterPhase(from, phase, chosen, nowSeconds(deps), deps.migration.state().version);
     if (to === from) {
       await ensureDurable(deps);

@@ -19,7 +19,8 @@ export interface Conversation {
  * follows what a server writes only after its acknowledgements.
  */
 const PINGS = 2;
-const PING = encodeFrame(FRAME.PING, 0, 0, Buffer.from("settled?"));
+const PING_PAYLOAD = Buffer.from("settled?");
+const PING = encodeFrame(FRAME.PING, 0, 0, PING_PAYLOAD);
 /** A further request, which shows that the connection continues. */
 const PROBE_ID = 2 ** 31 - 1;
 const PROBE_FLAGS = FLAG.END_HEADERS | FLAG.END_STREAM;
@@ -42,7 +43,7 @@ export async function outcomeOf(port: number, conversation: Conversation): Promi
 }
 
 async function play(connection: FrameConnection, conversation: Conversation): Promise<string> {
-  const observe = createObserver(connection);
+  const observe = createObserver(connection, PING_PAYLOAD);
   const client = createClientSide();
   const isOver = () => connection.socket.closed || observe().goaway !== undefined;
   const until = async (what: string, condition: () => boolean) => {

@@ -17,14 +17,18 @@ export interface ObservedStream {
   reset?: string;
 }
 
-/** Returns what the server has sent until now. Frames after a connection error do not count. */
-export function createObserver({ frames }: FrameConnection): () => Observed {
+/**
+ * Returns what the server has sent until now. Frames after a connection error do not count.
+ * @param ownPing the payload of the PINGs whose acknowledgements are counted
+ */
+export function createObserver({ frames }: FrameConnection, ownPing: Buffer): () => Observed {
   const hpack = createHpackDecoder();
   const streams = new Map<number, ObservedStream>();
   const observed = { pingAcks: 0, streams, goaway: undefined as string | undefined };
   let next = 0;
   const onFrame = ({ type, flags, streamId, payload }: SeenFrame) => {
-    if (type === FRAME.PING && (flags & FLAG.ACK) !== 0) observed.pingAcks++;
+    // A recorded client may send PINGs as well.
+    if (type === FRAME.PING && (flags & FLAG.ACK) !== 0 && payload.equals(ownPing)) observed.pingAcks++;
     if (type === FRAME.GOAWAY && payload.readUInt32BE(4) !== 0)
       observed.goaway = ERROR_NAMES[payload.readUInt32BE(4)] ?? "unknown";
     if (type > FRAME.RST_STREAM || type === FRAME.PRIORITY) return;

@@ -1,6 +1,7 @@
+import { readFileSync } from "node:fs";
 import { afterAll, beforeAll, expect, onTestFinished, test } from "vitest";
 import { run } from "../../scripts/run.ts";
-import { acceptedFrom, CONVERSATIONS, differences, outcomesAt } from "../peers/comparison.ts";
+import { acceptedFrom, CONVERSATIONS, DIFFERENCES, differences, outcomesAt } from "../peers/comparison.ts";
 import type { Peer, PeerName } from "../peers/peers.ts";
 import { PEERS, startOurs, startPeer } from "../peers/peers.ts";
 
@@ -46,6 +47,27 @@ test("the names of the conversations are unique, and our server serves all of th
   expect(new Set(CONVERSATIONS.map(({ name }) => name)).size).toBe(CONVERSATIONS.length);
   expect(ours.size).toBe(CONVERSATIONS.length);
   expect(faults).toEqual([]);
+});
+
+test("docs/proof.md counts the conversations and the differences", () => {
+  const document = readFileSync(new URL("../../docs/proof.md", import.meta.url), "utf8");
+  expect(document).toContain(`sends ${CONVERSATIONS.length} byte streams`);
+  const rowOf = (what: string, isCounted: (kind: string) => boolean) => {
+    const counts = PEERS.map(
+      (peer) =>
+        DIFFERENCES.filter((entry) => isCounted(entry.class))
+          .flatMap(({ found }) => found.filter((group) => group.peer === peer))
+          .flatMap(({ cases }) => cases).length,
+    );
+    return `| ${[what, ...counts].join(" | ")} |`;
+  };
+  expect(document).toContain(rowOf("the RFC permits both", (kind) => kind === "both permitted"));
+  expect(document).toContain(rowOf("a limit that the RFC leaves to each server", (kind) => kind === "limit"));
+  expect(document).toContain(
+    rowOf("the other server departs from the RFC", (kind) => kind === "peer deviates"),
+  );
+  expect(document).toContain(rowOf("we depart from it on purpose", (kind) => kind === "we deviate"));
+  expect(document).toContain(rowOf("all", () => true));
 });
 
 test.each(peers)(

@@ -22,6 +22,8 @@ export interface Attack {
 export const PER_BYTE = { steps: 12, held: 2, sent: 1.1 };
 /** What any connection may cost in addition. */
 export const FIXED = { steps: 20_000, held: 1024 * 1024, sent: 500 };
+/** What any connection may keep, whatever it sends. */
+export const MOST_HELD_BYTES = 32 * 1024 * 1024;
 
 const NO_BYTES = Buffer.alloc(0);
 const COMPLETE = FLAG.END_HEADERS | FLAG.END_STREAM;
@@ -183,12 +185,12 @@ export const ATTACKS: readonly Attack[] = [
     name: "windows that stay closed, CVE-2019-9517",
     opening: [initialWindow(0)],
     repeated: (id) => checkOf(id, "x".repeat(10_000)),
-    times: 2000,
+    times: 4000,
   },
   {
     name: "a client that does not read, CVE-2019-9517",
     repeated: (id) => Buffer.concat([windowUpdate(0, 10_005), checkOf(id, "x".repeat(10_000))]),
-    times: 2000,
+    times: 5000,
     readsNothing: true,
   },
   {
@@ -205,7 +207,7 @@ export const ATTACKS: readonly Attack[] = [
       ...ids(8).flatMap((id) => [headers(id, REFLECTION), data(id, symbolRequest)]),
     ],
     repeated: (id) => data(ids(8)[(id >> 1) % 8] ?? 1, Buffer.of(0)),
-    times: 400_000,
+    times: 200_000,
   },
   {
     name: "health watches",

@@ -2,7 +2,7 @@ import { execFileSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { beforeAll, expect, test } from "vitest";
 import { z } from "zod";
-import { ATTACKS, FIXED, PER_BYTE } from "../cost/attacks.ts";
+import { ATTACKS, FIXED, MOST_HELD_BYTES, PER_BYTE } from "../cost/attacks.ts";
 
 const cost = z.object({
   name: z.string(),
@@ -34,5 +34,6 @@ test.each(ATTACKS)("work, memory and output stay proportional to the input: $nam
   expect(receivedBytes).toBeGreaterThan(1000);
   expect(steps).toBeLessThanOrEqual(FIXED.steps + most.steps * receivedBytes);
   expect(heldBytes).toBeLessThanOrEqual(FIXED.held + most.held * receivedBytes);
+  expect(heldBytes).toBeLessThanOrEqual(MOST_HELD_BYTES);
   expect(sentBytes).toBeLessThanOrEqual(FIXED.sent + most.sent * receivedBytes);
 });

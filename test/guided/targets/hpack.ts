@@ -76,5 +76,5 @@ export const target: Target = {
   files: ["http2/hpack.ts", "http2/hpack-dynamic-table.ts", "http2/huffman.ts"],
   maxBytes: 400,
   stepsPerByte: 300,
-  runs: 40_000,
+  runs: 25_000,
 };

@@ -41,5 +41,5 @@ export const target: Target = {
   ],
   maxBytes: 4000,
   stepsPerByte: 2000,
-  runs: 600,
+  runs: 400,
 };

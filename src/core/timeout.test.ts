@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { responseBudgetMs } from "./timeout.ts";
+import { responseBudgetMs, withTimeout } from "./timeout.ts";
 
 test.each([
   [20, 15],
@@ -12,4 +12,26 @@ test.each([
   [-5, 0],
 ])("with %d ms left, a decision may take %d ms", (timeLeftMs, budgetMs) => {
   expect(responseBudgetMs(timeLeftMs)).toBe(budgetMs);
+});
+
+const never = new Promise<string>(() => undefined);
+
+test("work in time decides, also if it fails", async () => {
+  await expect(withTimeout(Promise.resolve("done"), 60_000, () => "late")).resolves.toBe("done");
+  const failed = Promise.reject(new Error("failed"));
+  await expect(withTimeout(failed, 60_000, () => "late")).rejects.toThrow("failed");
+});
+
+test("late work is replaced, and its later failure is no unhandled rejection", async () => {
+  const { promise, reject } = Promise.withResolvers<string>();
+  await expect(withTimeout(promise, 0, () => "late")).resolves.toBe("late");
+  reject(new Error("later"));
+  await expect(promise).rejects.toThrow("later");
+});
+
+test("a fault in the replacement rejects instead of ending the process", async () => {
+  const fault = () => {
+    throw new Error("fault");
+  };
+  await expect(withTimeout(never, 0, fault)).rejects.toThrow("fault");
 });

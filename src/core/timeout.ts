@@ -1,22 +1,32 @@
-const LATE = Symbol("late");
-
 /**
  * Resolves with the result of the work, or with the result of `late` after `waitMs` milliseconds. Rejects if the work rejects in
- * that time. After the timeout the work continues, and its result is ignored.
+ * that time, or if `late` throws. After the timeout the work continues, and its result is ignored.
  */
-export async function withTimeout<Done, Late>(
+export function withTimeout<Done, Late>(
   work: Promise<Done>,
   waitMs: number,
   late: () => Late,
 ): Promise<Done | Late> {
-  const timeout = Promise.withResolvers<typeof LATE>();
-  const timer = setTimeout(timeout.resolve, waitMs, LATE);
-  try {
-    const settled = await Promise.race([work, timeout.promise]);
-    return settled === LATE ? late() : settled;
-  } finally {
-    clearTimeout(timer);
-  }
+  // A race would create four more promises for each call.
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(() => {
+      try {
+        resolve(late());
+      } catch (error) {
+        reject(error);
+      }
+    }, waitMs);
+    work.then(
+      (done) => {
+        clearTimeout(timer);
+        resolve(done);
+      },
+      (error: unknown) => {
+        clearTimeout(timer);
+        reject(error);
+      },
+    );
+  });
 }
 
 /** Maximum wait of a call without a deadline. Every store has a shorter timeout. */

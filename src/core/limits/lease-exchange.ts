@@ -118,7 +118,8 @@ export function createLeaseExchange(ports: LeaseExchangePorts): LeaseExchange {
   };
 }
 
-async function step(
+/** Throws if this instance has no counters. */
+function step(
   { store, quotas }: LeaseExchangePorts,
   shared: SharedLimit,
   settlements: readonly Settlement[],

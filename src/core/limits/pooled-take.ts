@@ -55,12 +55,20 @@ export function attempt(take: PooledTake, round: number, nowMs: number): MaybePr
   const needed = empty ? lacking.filter((shared) => isUnknown(take, shared, nowMs)) : lacking;
   if (needed.length === 0 || round === MAX_ROUNDS) return denial(take, lacking, localWaitSeconds, nowMs);
   for (const shared of needed) shared.holder.waiting += costOf(take, shared);
-  const requests = needed.map((shared) => ports.exchange.requestTokens(shared, costOf(take, shared)));
-  return Promise.all(requests).then((responded) => {
+  return requestAll(take, needed).then((isAvailable) => {
     for (const shared of needed) shared.holder.waiting -= costOf(take, shared);
     const againMs = ports.monotonicMs();
-    return responded.includes(false) ? takeWithoutStore(take, againMs) : attempt(take, round + 1, againMs);
+    return isAvailable ? attempt(take, round + 1, againMs) : takeWithoutStore(take, againMs);
   });
+}
+
+/** Resolves with whether the store has responded for each of these limits. */
+function requestAll(take: PooledTake, needed: readonly SharedLimit[]): Promise<boolean> {
+  const requests = needed.map((shared) => take.ports.exchange.requestTokens(shared, costOf(take, shared)));
+  const [only] = requests;
+  // Most requests lack the tokens of one limit, and need no further promises.
+  if (only !== undefined && requests.length === 1) return only;
+  return Promise.all(requests).then((responded) => !responded.includes(false));
 }
 
 /** Creates nothing, because a warm request takes this way. */

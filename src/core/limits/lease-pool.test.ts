@@ -186,7 +186,7 @@ test("the next sweep repeats a failed return of tokens", async () => {
 test("a lost lease request loses no tokens: the next one returns them again and takes its own", async () => {
   const clock = { nowMs: 1_000_000 };
   const returned: (readonly number[])[] = [];
-  const observed: string[] = [];
+  const observed: (readonly [string, number])[] = [];
   let [isLost, grantedTokens] = [false, 10];
   const pool = createLeasePool({
     store: {
@@ -200,7 +200,7 @@ test("a lost lease request loses no tokens: the next one returns them again and 
     instanceId: "i",
     maxBuckets: 100,
     fallback: { take: () => ({ ok: false, reason: "limits_unavailable", retryAfterSeconds: 1, rates: [] }) },
-    observe: (event, tokens) => observed.push(`${event} ${tokens}`),
+    observe: (event, tokens) => observed.push([event, tokens]),
   });
   const demands = [{ bucketId: "b", limit: limitOf(100, 1, true) }];
   const take = async () => pool.take(demands, 1, 0);
@@ -216,7 +216,13 @@ test("a lost lease request loses no tokens: the next one returns them again and 
   await pool.sweep();
   grantedTokens = 0;
   expect(await take()).toMatchObject({ ok: false });
-  expect(observed).toEqual(["granted 10", "failed 0", "granted 10", "returned 9", "refused 0"]);
+  expect(observed).toEqual([
+    ["granted", 10],
+    ["failed", 0],
+    ["granted", 10],
+    ["returned", 9],
+    ["refused", 0],
+  ]);
 });
 
 test("a failed return is repeated, although a later return of the same limit has succeeded meanwhile", async () => {

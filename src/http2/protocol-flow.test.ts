@@ -336,6 +336,21 @@ test("§6.9: reflection requests wait while a response is pending, and are serve
   expect(dataOf(1)).toHaveLength(4);
 });
 
+test("§5.2: a client that takes no responses gets no credit for more requests, until it takes them", async () => {
+  const frame = Buffer.concat(Array.from({ length: 2000 }, () => REQUEST));
+  const credit = () => connection.lines.filter((line) => line.startsWith("WINDOW_UPDATE 1 "));
+  await connection.send(OPENING, settings([WINDOW, 10]), widen(0, 2 ** 30), REFLECT);
+  // More than half of the window of the stream.
+  await connection.send(data(1, frame), data(1, frame), data(1, frame));
+  await settle();
+  expect(credit()).toEqual([]);
+  await connection.send(widen(1, 2 ** 30));
+  await connection.untilSeen(() => credit().length > 0);
+  await connection.send(data(1, NO_BYTES, FLAG.END_STREAM));
+  await connection.until(/^1 /);
+  expect(dataOf(1).length).toBeGreaterThanOrEqual(6000);
+});
+
 test("§5.4.1: a client that reads slowly gets all responses before a connection error, then GOAWAY; later frames are ignored", async () => {
   await close();
   const folder = mkdtempSync(join(tmpdir(), "latchkey-frames-"));

@@ -299,6 +299,7 @@ describe("the token cache", () => {
       { scope: "chat:rea dx", scopes: ["chat:rea", "dx"] },
       { scope: "chat:readx", scopes: ["chat:readx"] },
       { scope: "y", plan: "x", scopes: ["y"] },
+      { scope: "y", plan: "z", scopes: ["y"] },
       { scope: "x y", scopes: ["x", "y"] },
       { scope: "chat:read x", plan: "x", scopes: ["chat:read", "x"] },
     ];

@@ -62,6 +62,8 @@ test("an entry that is deleted leaves its place to the next one, and evicts noth
   expect([...cache.entries()].map(([key]) => key)).toEqual(["k0", "k2", "new"]);
   cache.set("newer", 10);
   expect(evicted).toEqual([0]);
+  for (let i = 0; i < 10; i++) cache.set(`n${i}`, i);
+  expect([...cache.entries()]).toHaveLength(3);
 });
 
 test("a deletion does not call onEvict", () => {

@@ -59,7 +59,7 @@ describe("failed credentials of one address are counted", () => {
     { ok: false, reason: "key_expired", principal: HOLDER },
     { ok: false, reason: "credential_unavailable" },
     { ok: true, principal: HOLDER },
-  ])("%j is none", async (verified) => {
+  ])("%j does not count", async (verified) => {
     const { counted, attempt } = counting(verified);
     await attempt();
     expect(counted).toEqual([]);
@@ -123,7 +123,7 @@ describe("a CORS preflight", () => {
     ["another method", { ...preflight, method: "GET" }],
     ["no origin", { ...preflight, headers: { "access-control-request-method": "GET" } }],
     ["no requested method", { ...preflight, headers: { origin: "https://a.test" } }],
-  ])("a request with %s is none", async (_what, request) => {
+  ])("a request with %s is not a preflight", async (_what, request) => {
     expect(await decide(request, allow)).toMatchObject({ reason: "credential_missing" });
   });
 });

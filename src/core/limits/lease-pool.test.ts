@@ -186,19 +186,21 @@ test("the next sweep repeats a failed return of tokens", async () => {
 test("a lost lease request loses no tokens: the next one returns them again and takes its own", async () => {
   const clock = { nowMs: 1_000_000 };
   const returned: (readonly number[])[] = [];
-  let isLost = false;
+  const observed: (readonly [string, number])[] = [];
+  let [isLost, grantedTokens] = [false, 10];
   const pool = createLeasePool({
     store: {
       async step(_bucketId, _limit, settlements) {
         returned.push(settlements.map(({ unspentTokens }) => unspentTokens));
         if (isLost) throw new Error("lost on purpose");
-        return { grantedTokens: 10, waitUs: 0, leasesOutstanding: false };
+        return { grantedTokens, waitUs: 0, leasesOutstanding: false };
       },
     },
     monotonicMs: () => clock.nowMs,
     instanceId: "i",
     maxBuckets: 100,
     fallback: { take: () => ({ ok: false, reason: "limits_unavailable", retryAfterSeconds: 1, rates: [] }) },
+    observe: (event, tokens) => observed.push([event, tokens]),
   });
   const demands = [{ bucketId: "b", limit: limitOf(100, 1, true) }];
   const take = async () => pool.take(demands, 1, 0);
@@ -210,6 +212,17 @@ test("a lost lease request loses no tokens: the next one returns them again and 
   isLost = false;
   expect(await take()).toMatchObject({ ok: true });
   expect(returned).toEqual([[], [9], [9]]);
+  clock.nowMs += 250;
+  await pool.sweep();
+  grantedTokens = 0;
+  expect(await take()).toMatchObject({ ok: false });
+  expect(observed).toEqual([
+    ["granted", 10],
+    ["failed", 0],
+    ["granted", 10],
+    ["returned", 9],
+    ["refused", 0],
+  ]);
 });
 
 test("a failed return is repeated, although a later return of the same limit has succeeded meanwhile", async () => {

@@ -17,7 +17,7 @@ export interface TestedProxy {
   readonly versionArgument: string;
 }
 
-/** The shipped configuration of a proxy, as an operator tries it. test/e2e/forward-auth.test.ts has its details. */
+/** The shipped configuration of a proxy, as an operator tries it. test/slow/forward-auth.test.ts has its details. */
 export function describeProxy(platform: Platform, { start, binary, versionArgument }: TestedProxy): void {
   describe(PLATFORMS[platform], () => {
     const adminToken = newSecret();

@@ -12,7 +12,7 @@ const files = readdirSync(folder).filter((name) => name.endsWith(".cases.yaml"))
 const SHOWN_ELSEWHERE: Readonly<Record<string, string>> = {
   internal: "src/ext-authz/check.test.ts",
   credential_unavailable: "src/legacy/verifier.test.ts",
-  legacy_key_removed: "test/e2e/legacy.test.ts",
+  legacy_key_removed: "test/slow/legacy.test.ts",
 };
 
 function policy() {

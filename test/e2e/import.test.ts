@@ -85,6 +85,7 @@ describe.each(["embedded", "redis"] as const)("an import into the %s store", (st
       JSON.stringify({ api_key: ours.slice(0, -1), role: "basic" }),
       JSON.stringify({ api_key: `${secret}6`, role: "basic", created_at: "2999-01-01T00:00:00Z" }),
       JSON.stringify({ api_key: `${secret}7`, role: "basic", expires_at: "yesterday" }),
+      JSON.stringify({ api_key: `${secret}8`, role: "s3cret-of-another-column" }),
     ];
     const report = await first.client.keys.import(bad.join("\n"), { first_line: 5 });
     expect(report.refused.map(({ line }) => line)).toEqual(bad.map((_, at) => at + 5));

@@ -163,7 +163,9 @@ describe("a connection fails with one sentence that says what to check", () => {
       /^permanent: REDIS_SENTINELS or REDIS_URL: .* is not a Sentinel/,
     );
     expect(await outcome({ port: ports()[0] ?? 0 })).toMatch(/^permanent: .*this is a Sentinel; name it in/);
-    const cluster = await startRedis({ args: ["--cluster-enabled", "yes"] });
+    // The default port of the bus, which is 10,000 above the port, may be in use.
+    const args = ["--cluster-enabled", "yes", "--cluster-port", String(await freePort())];
+    const cluster = await startRedis({ args });
     endings.push(cluster.stop);
     const node = { port: cluster.port, ...(password && { password }), ...(username && { username }) };
     expect(await outcome(node)).toMatch(

@@ -1,5 +1,4 @@
 import { z } from "zod";
-import { visible } from "../core/escape-text.ts";
 import { name } from "./names.ts";
 import { readYaml } from "./yaml-file.ts";
 
@@ -76,15 +75,12 @@ export type CaseFileResult =
 export function parseCases(text: string, fileName: string): CaseFileResult {
   const yaml = readYaml(text, fileName);
   if (!yaml.ok) return yaml;
-  const at = yaml.lineOf;
   const parsed = caseFile.safeParse(yaml.value);
   const problems = parsed.success
-    ? unknownKeys(parsed.data).map(({ path, message }) => `${fileName}:${at(path)}: ${message}`)
-    : parsed.error.issues.map(
-        ({ path, message }) => `${fileName}:${at(path)}: ${path.join(".")}: ${message}`,
-      );
-  if (!parsed.success || problems.length > 0) return { ok: false, problems: problems.map(visible) };
-  return { ok: true, file: parsed.data, lineOf: (index) => at(["cases", index]) };
+    ? unknownKeys(parsed.data).map(({ path, message }) => yaml.problemAt(path, message))
+    : parsed.error.issues.map(({ path, message }) => yaml.problemAt(path, `${path.join(".")}: ${message}`));
+  if (!parsed.success || problems.length > 0) return { ok: false, problems };
+  return { ok: true, file: parsed.data, lineOf: (index) => yaml.lineOf(["cases", index]) };
 }
 
 function unknownKeys({ keys, cases }: CaseFile) {

@@ -91,11 +91,8 @@ export function checkPolicy(source: PolicySource): CheckResult {
 function checkText(source: PolicySource): CheckResult {
   const file = readYaml(source.text, source.fileName);
   if (!file.ok) return file;
-  const { lineOf } = file;
-  const format = (problem: Problem) =>
-    visible(
-      `${source.fileName}:${lineOf(problem.path)}: ${problem.path.length === 0 ? "" : `${formatPath(problem.path)}: `}${problem.message}`,
-    );
+  const format = ({ path, message }: Problem) =>
+    file.problemAt(path, path.length === 0 ? message : `${formatPath(path)}: ${message}`);
   const parsed = policySchema.safeParse(file.value ?? {});
   if (!parsed.success) {
     const problems = issueProblems(parsed.error.issues).slice(0, MAX_PROBLEMS);
@@ -119,7 +116,7 @@ function checkText(source: PolicySource): CheckResult {
     ...rateLimitServiceProblems(document.rate_limit_service),
     ...issuerProblems(document.issuers.map(toIssuer), roles, source.ownIssuer),
     ...signInProblems(toSignInPolicy(document.console), roles),
-    ...conflictProblems(routes, (index) => lineOf(["routes", index])),
+    ...conflictProblems(routes, (index) => file.lineOf(["routes", index])),
   ];
   return problems.length > 0
     ? { ok: false, problems: problems.slice(0, MAX_PROBLEMS).map(format) }

@@ -16,6 +16,8 @@ export type YamlResult =
       readonly value: unknown;
       /** The line, from 1, of the deepest part of the path that the file has. */
       lineOf(path: readonly PropertyKey[]): number;
+      /** A problem of the content, as one line `FILE:LINE: what is wrong`. */
+      problemAt(path: readonly PropertyKey[], what: string): string;
     }
   /** Each problem is a line `FILE:LINE: what is wrong`. */
   | { readonly ok: false; readonly problems: readonly string[] };
@@ -39,10 +41,12 @@ export function readYaml(text: string, fileName: string): YamlResult {
     ];
     // One mistake can cause a thousand follow-up problems.
     if (problems.length > 0) return reject(...[...new Set(problems)].slice(0, MAX_PROBLEMS));
+    const lineOf = (path: readonly PropertyKey[]) => lineOfPath(yaml.contents, path, lines);
     return {
       ok: true,
       value: yaml.toJS() ?? undefined,
-      lineOf: (path) => lineOfPath(yaml.contents, path, lines),
+      lineOf,
+      problemAt: (path, what) => visible(`${fileName}:${lineOf(path)}: ${what}`),
     };
   } catch (error) {
     return reject(`${fileName}:1: the file cannot be read as YAML: ${parserProblem(error)}`);

@@ -1,6 +1,5 @@
 import { stringify } from "yaml";
 import { z } from "zod";
-import { visible } from "../../core/escape-text.ts";
 import { parsePolicy } from "../../policy/file.ts";
 import { readYaml } from "../../policy/yaml-file.ts";
 
@@ -34,7 +33,7 @@ export function importRateLimits(text: string, fileName: string): ImportedRateLi
   const read = readYaml(text, fileName);
   if (!read.ok) return { problems: read.problems };
   const problems: string[] = [];
-  const report: Report = (path, what) => problems.push(visible(`${fileName}:${read.lineOf(path)}: ${what}`));
+  const report: Report = (path, what) => problems.push(read.problemAt(path, what));
   const parsed = file.safeParse(read.value);
   if (!parsed.success) {
     report(

@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { hasThreeParts } from "../../core/decision/credential.ts";
-import { describeFieldName } from "../../core/legacy/field-name.ts";
+import { describeFieldNames } from "../../core/legacy/field-name.ts";
 import type { LegacyEntry } from "../../core/legacy/import-entry.ts";
 import { parseStrictJson } from "../http/json-body.ts";
 import { keyName, roleName } from "../keys/schemas.ts";
@@ -56,5 +56,5 @@ export function parseImportLine(text: string, line: number): LegacyEntry | strin
 
 function describeIssue(issue: z.core.$ZodIssue): string {
   if (issue.code !== "unrecognized_keys") return issue.message;
-  return `unknown fields: ${[...new Set(issue.keys.map(describeFieldName))].join(", ")}`;
+  return `unknown fields: ${describeFieldNames(issue.keys)}`;
 }

@@ -1,4 +1,4 @@
-import { describeFieldName } from "../../core/legacy/field-name.ts";
+import { describeFieldNames } from "../../core/legacy/field-name.ts";
 
 /** A line of CSV as a line of NDJSON (empty for the heading and blank lines), or its problem. */
 export type CsvLine = { readonly json: string } | { readonly problem: string };
@@ -31,12 +31,8 @@ export function csvReader(known: readonly string[]): (line: string, number: numb
 function headingProblem(names: readonly string[], known: readonly string[]): string | undefined {
   const rule = `the heading may have these fields, comma-separated: ${known.join(", ")}`;
   const unknown = names.filter((name) => !known.includes(name));
-  if (unknown.length > 0) return `the heading has unknown fields: ${describeAll(unknown)}; ${rule}`;
+  if (unknown.length > 0) return `the heading has unknown fields: ${describeFieldNames(unknown)}; ${rule}`;
   return new Set(names).size < names.length ? `the heading has a field twice; ${rule}` : undefined;
-}
-
-function describeAll(names: readonly string[]): string {
-  return [...new Set(names.map(describeFieldName))].join(", ");
 }
 
 /** Undefined if a quote is misplaced. */

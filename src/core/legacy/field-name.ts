@@ -1,9 +1,13 @@
 const FIELD_NAME = /^[a-z_]{1,20}$/;
 
 /**
- * An unknown field of an import, as a problem may name it. In a file without a heading, or with members that are named by the
+ * Unknown fields of an import, as a problem may name them. In a file without a heading, or with members that are named by the
  * keys, a name is a key, and no problem may contain one.
  */
-export function describeFieldName(name: string): string {
+export function describeFieldNames(names: readonly string[]): string {
+  return [...new Set(names.map(describeFieldName))].join(", ");
+}
+
+function describeFieldName(name: string): string {
   return FIELD_NAME.test(name) ? `"${name}"` : "one whose name is not shown, because it may be a key";
 }

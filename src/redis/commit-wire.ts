@@ -46,8 +46,7 @@ export function toWire(change: KeyChange, forgetAfterSeconds: number) {
     ...(requires?.selfServiceBelow !== undefined && {
       selfServiceBelow: requires.selfServiceBelow,
     }),
-    ...(requires?.ownedBelow?.as === "active" && { activeBelow: requires.ownedBelow.below }),
-    ...(requires?.ownedBelow?.as === "overlap" && { overlapBelow: requires.ownedBelow.below }),
+    ...(requires?.ownedBelow && { ownedBelow: requires.ownedBelow }),
     countUntil: requires?.legacyEnded ? `(${NEVER}` : "+inf",
     ...(requires?.beyondIssued && { beyondIssued: true }),
     put: put.map((record) => recordToWire(record, forgetAfterSeconds)),

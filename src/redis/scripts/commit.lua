@@ -3,7 +3,7 @@
 --             role, its alias, the uses of unmigrated keys of its role,
 --             the active and the overlapping keys of its owner (unused names are placeholders);
 --             the call to remember; hashes to delete
--- ARGV[1]     the change as JSON: now, within (seconds), living {family, cutOffs, issuedAt}, selfServiceBelow, activeBelow and overlapBelow (of the owner of the first record), countUntil, beyondIssued,
+-- ARGV[1]     the change as JSON: now, within (seconds), living {family, cutOffs, issuedAt}, selfServiceBelow, ownedBelow {as, below} (of the owner of the first record), countUntil, beyondIssued,
 --             put [{id, family, version, text, issuedAt, expiresAt, forgetAt, ownerCut, selfService, owned, activeUntil, overlapUntil, hashed, migrated, ended, entry, lost}], call {text, until}, endFamily, cutOff,
 --             endKey {id, expiresAt, entry}, endEntry, override {field, entry, replaces, above, below, keep, expiresAt}, migration {from, to}, feed [entry],
 --             stopsWhileFrozen, freeze (text; "" ends it), audit [text], feedLength, newEpoch; an entry is the text of a feed entry
@@ -72,11 +72,12 @@ if change.selfServiceBelow then
     return { 'full' }
   end
 end
-if change.activeBelow and redis.call('ZCOUNT', name_of(1, 6), '(' .. whole(change.now), change.countUntil) >= change.activeBelow then
-  return { 'owner_full' }
-end
-if change.overlapBelow and redis.call('ZCOUNT', name_of(1, 7), '(' .. whole(change.now), change.countUntil) >= change.overlapBelow then
-  return { 'owner_full' }
+local owned = change.ownedBelow
+if owned then
+  local counted = name_of(1, owned.as == 'active' and 6 or 7)
+  if redis.call('ZCOUNT', counted, '(' .. whole(change.now), change.countUntil) >= owned.below then
+    return { 'owner_full' }
+  end
 end
 if change.beyondIssued then
   local stored = redis.call('HGET', CUT_OFFS, change.cutOff.field)

@@ -74,8 +74,8 @@ if change.selfServiceBelow then
 end
 local owned = change.ownedBelow
 if owned then
-  local counted = name_of(1, owned.as == 'active' and 6 or 7)
-  if redis.call('ZCOUNT', counted, '(' .. whole(change.now), change.countUntil) >= owned.below then
+  local owned_index = name_of(1, owned.as == 'active' and 6 or 7)
+  if redis.call('ZCOUNT', owned_index, '(' .. whole(change.now), change.countUntil) >= owned.below then
     return { 'owner_full' }
   end
 end

@@ -169,14 +169,12 @@ function hasOverride(overrides: OverrideFinder, key: LimitedKey, nowMs: number):
 
 /** Keys without an override share the limits of their role and plan. */
 function createSharedLimits(): (policy: Limits, role: Role, key: LimitedKey) => AppliedLimits {
-  let current: Limits | undefined;
-  let byRole = new Map<Role, Map<Plan | undefined, AppliedLimits>>();
+  const byRole = new WeakMap<Role, Map<Plan | undefined, AppliedLimits>>();
   return (policy, role, key) => {
     const plan = key.plan === undefined ? undefined : policy.plans.get(key.plan);
     const find = () => appliedLimits(policy, role, key, NO_OVERRIDES, 0);
     // Another issuer can name any number of unknown plans.
     if (key.plan !== undefined && plan === undefined) return find();
-    if (policy !== current) [current, byRole] = [policy, new Map()];
     const byPlan = byRole.get(role) ?? new Map<Plan | undefined, AppliedLimits>();
     const applied = byPlan.get(plan) ?? find();
     if (!byPlan.has(plan)) byRole.set(role, byPlan.set(plan, applied));

@@ -16,7 +16,7 @@ export const IDENTITY_HEADERS = [
   "name",
   "decision-id",
 ] as const;
-type IdentityHeader = (typeof IDENTITY_HEADERS)[number];
+export type IdentityHeader = (typeof IDENTITY_HEADERS)[number];
 
 /** A part of an allow. All its members are lists, so fragments can be concatenated. */
 export interface AllowFragment {
@@ -125,7 +125,7 @@ function isOurs(name: string, prefix: string): boolean {
 }
 
 /** Percent-encodes `%` and everything that is not printable ASCII, as UTF-8. */
-function headerSafe(text: string): string {
+export function headerSafe(text: string): string {
   return text.replace(/[^\x20-\x24\x26-\x7e]+/gu, (part) =>
     [...Buffer.from(part, "utf8")]
       .map((byte) => `%${byte.toString(16).toUpperCase().padStart(2, "0")}`)

@@ -1,24 +1,18 @@
-import type { ClockCache } from "../core/cache/clock-cache.ts";
 import { createClockCache } from "../core/cache/clock-cache.ts";
 import { memoize } from "../core/cache/memoize.ts";
+import { createRepeats } from "../core/cache/repeats.ts";
 import type { Allow, Decision, RateStatus } from "../core/decision/decision.ts";
 import type { Principal } from "../core/decision/principal.ts";
 import type { Mode } from "../core/policy/policy.ts";
 import type { Route } from "../core/policy/route-table.ts";
 import { createTemplate, doubleBytes, flatten } from "../grpc/protobuf-writer.ts";
 import type { AllowFragment } from "./allow-fragments.ts";
-import {
-  EMPTY,
-  keyFragment,
-  noticeFragment,
-  remainingOf,
-  requestFragment,
-  routeFragment,
-} from "./allow-fragments.ts";
+import { EMPTY, noticeFragment, remainingOf, requestFragment, routeFragment } from "./allow-fragments.ts";
 import type { AllowBytes } from "./check-response-encoder.ts";
 import { encodeCheckResponse, joinAllow, okBytes, plainBytes } from "./check-response-encoder.ts";
 import { denyResponse, shadowResponse } from "./deny-response.ts";
 import { overwrite } from "./header-options.ts";
+import { createKeyEncoder, sameLimits } from "./key-bytes.ts";
 import { limitField } from "./rate-limit-headers.ts";
 import type { ResponseContext } from "./response-context.ts";
 import type { TicketIssuer } from "./ticket-fragment.ts";
@@ -26,19 +20,21 @@ import { ticketFragment } from "./ticket-fragment.ts";
 
 /** Maximum number of cached key fragments, of some 700 bytes each. Only recently used keys are kept, as encoding one is fast. */
 const MAX_KEYS = 4096;
+/** Of keys that may be used a second time. A power of two. */
+const PLACES = 4096;
 
 /** Encodes the response to a decision. In shadow mode every response lets the request through. */
 export type EncodeResponse = (decision: Decision, context: ResponseContext, mode: Mode) => Buffer;
 
 /** Most of an allow depends only on the key, or only on the route. These fragments are encoded once and cached. */
 export function createResponseEncoder(tickets?: TicketIssuer, maxKeys = MAX_KEYS): EncodeResponse {
-  const keys = createClockCache<Principal, KeyBytes>(maxKeys);
+  const keys = createKeyCache(maxKeys);
   const routes = new WeakMap<Route, RouteBytes>();
   return (decision, context, mode) => {
     if (mode === "shadow") return encodeCheckResponse(shadowResponse(decision, context, tickets));
     if (decision.verdict !== "allow") return encodeCheckResponse(denyResponse(decision, context));
     const bytes = [
-      keyBytes(keys, decision, context),
+      keys(decision, context),
       routeBytes(routes, decision.route, context),
       decisionBytes(decision, context),
     ];
@@ -79,23 +75,26 @@ interface KeyBytes extends AllowBytes {
   readonly forwardPrefix: string;
 }
 
-function keyBytes(
-  keys: ClockCache<Principal, KeyBytes>,
-  decision: Allow,
-  context: ResponseContext,
-): AllowBytes {
-  const { principal, scopes, rates } = decision;
-  const { forwardPrefix } = context;
-  const cached = principal && keys.get(principal);
-  if (
-    cached?.forwardPrefix === forwardPrefix &&
-    sameList(cached.scopes, scopes) &&
-    sameLimits(cached.rates, rates)
-  )
-    return cached;
-  const bytes = { ...cacheableBytes(keyFragment(decision, context)), scopes, rates, forwardPrefix };
-  if (principal !== undefined) keys.set(principal, bytes);
-  return bytes;
+/** The key fragment, which is kept from the second use of a key on. */
+function createKeyCache(maxKeys: number): (decision: Allow, context: ResponseContext) => AllowBytes {
+  const kept = createClockCache<Principal, KeyBytes>(maxKeys);
+  const isRepeated = createRepeats<Principal>(PLACES, ({ keyId }) => keyId);
+  const encodeKey = createKeyEncoder();
+  return (decision, { forwardPrefix }) => {
+    const { principal, scopes, rates } = decision;
+    const cached = principal && kept.get(principal);
+    if (
+      cached?.forwardPrefix === forwardPrefix &&
+      sameList(cached.scopes, scopes) &&
+      sameLimits(cached.rates, rates)
+    )
+      return cached;
+    const bytes = encodeKey(decision, forwardPrefix);
+    if (principal === undefined || !isRepeated(principal)) return bytes;
+    const flat = { ...flattened(bytes), scopes, rates, forwardPrefix };
+    kept.set(principal, flat);
+    return flat;
+  };
 }
 
 interface RouteBytes extends AllowBytes {
@@ -108,7 +107,11 @@ function routeBytes(routes: WeakMap<Route, RouteBytes>, route: Route, context: R
   const cached = routes.get(route);
   if (cached?.forwardPrefix === forwardPrefix && cached.credentialSources === credentialSources)
     return cached;
-  const bytes = { ...cacheableBytes(routeFragment(route, context)), forwardPrefix, credentialSources };
+  const bytes = {
+    ...flattened(encodeFragment(routeFragment(route, context))),
+    forwardPrefix,
+    credentialSources,
+  };
   routes.set(route, bytes);
   return bytes;
 }
@@ -117,23 +120,11 @@ function encodeFragment({ ok, metadata }: AllowFragment): AllowBytes {
   return { ok: okBytes(ok), metadata: plainBytes(metadata) };
 }
 
-/** Flattened, so that V8 does not flatten a cached string for each response. */
-function cacheableBytes(fragment: AllowFragment): AllowBytes {
-  const { ok, metadata } = encodeFragment(fragment);
+/** V8 would flatten a cached string for each response. */
+function flattened({ ok, metadata }: AllowBytes): AllowBytes {
   return { ok: flatten(ok), metadata: flatten(metadata) };
 }
 
 function sameList(a: readonly string[], b: readonly string[]): boolean {
   return a === b || (a.length === b.length && a.every((item, index) => item === b[index]));
-}
-
-function sameLimits(a: readonly RateStatus[], b: readonly RateStatus[]): boolean {
-  if (a.length !== b.length) return false;
-  // An iterator over entries would create an array for each, in every response.
-  for (let at = 0; at < a.length; at++) {
-    const [one, other] = [a[at], b[at]];
-    if (one?.name !== other?.name || one?.capacity !== other?.capacity) return false;
-    if (one?.windowSeconds !== other?.windowSeconds) return false;
-  }
-  return true;
 }

@@ -1,6 +1,5 @@
 import { hash } from "node:crypto";
 import { errors, jwtVerify } from "jose";
-import { z } from "zod";
 import { createClockCache } from "../core/cache/clock-cache.ts";
 import { expiryVerdict } from "../core/decision/expiry-verdict.ts";
 import type { KeyVerifier, Verification } from "../core/decision/ports.ts";
@@ -8,19 +7,13 @@ import type { Principal } from "../core/decision/principal.ts";
 import type { TokenRejection } from "../core/decision/token-rejection.ts";
 import type { MaybePromise } from "../core/maybe-promise.ts";
 import { chain } from "../core/maybe-promise.ts";
-import { SIGNING_ALGORITHMS } from "./algorithms.ts";
 import { verifyByHmac } from "./hmac-verification.ts";
 import { joseRejection } from "./jose-rejection.ts";
 import { rejected, verifyClaims } from "./key-claims.ts";
 import type { KeyRing, NamedKey } from "./key-ring.ts";
 import type { TokenNames } from "./signer.ts";
 import { CLOCK_TOLERANCE_SECONDS, canonicalSegments, MAX_TOKEN_BYTES, readSegment } from "./token-form.ts";
-
-const headerSchema = z.strictObject({
-  typ: z.literal("JWT"),
-  alg: z.enum(SIGNING_ALGORITHMS),
-  kid: z.string().min(1).max(64),
-});
+import { readTokenHeader } from "./token-header.ts";
 
 export interface VerifierOptions extends TokenNames {
   readonly ring: () => KeyRing;
@@ -40,7 +33,6 @@ export interface CachingVerifier extends KeyVerifier {
  */
 export function createVerifier(options: VerifierOptions): CachingVerifier {
   const cache = createClockCache<string, Principal>(options.cacheSize);
-  const sharing = createInterner();
   return {
     clear: () => cache.clear(),
     verify(token, nowMs) {
@@ -52,27 +44,10 @@ export function createVerifier(options: VerifierOptions): CachingVerifier {
       return chain(verifyToken(token, ring, options, nowMs), (verified) => {
         // The keys may have changed during verification.
         if (!verified.ok || options.ring() !== ring) return verified;
-        const principal = sharing(verified.principal);
-        cache.set(id, principal);
-        return { ok: true, principal };
+        cache.set(id, verified.principal);
+        return verified;
       });
     },
-  };
-}
-
-/** Maximum number of interned scope lists. A hundred thousand keys have only a few different lists. */
-const MAX_SHARED_LISTS = 1000;
-
-/** Interns the values that many cached principals share (role, plan, scopes, family id), to save memory. */
-function createInterner(): (principal: Principal) => Principal {
-  const known = new Map<string, Pick<Principal, "scopes" | "role" | "plan">>();
-  return (principal) => {
-    const { role, plan, scopes, keyId, family } = principal;
-    const id = `${role} ${plan ?? ""} ${scopes.join(" ")}`;
-    const shared = known.get(id) ?? { role, ...(plan !== undefined && { plan }), scopes };
-    if (known.size >= MAX_SHARED_LISTS) known.clear();
-    known.set(id, shared);
-    return { ...principal, ...shared, family: family === keyId ? keyId : family };
   };
 }
 
@@ -85,13 +60,14 @@ function verifyToken(
   if (token.length > MAX_TOKEN_BYTES) return rejected("token_too_long");
   const segments = canonicalSegments(token);
   if (segments === undefined) return rejected("token_malformed");
-  const header = headerSchema.safeParse(readSegment(segments[0]));
-  const key = header.success ? ring.find(header.data.kid) : undefined;
-  if (!header.success || key === undefined)
-    return rejected(foreignTokenCause(header.success, segments[1], names));
-  return key.alg === "HS256"
-    ? verifyByHmac(segments, header.data.alg, key.secret, names, nowMs)
-    : verifyByJose(token, segments[1], key, names, nowMs);
+  const [headerText, payload, signature] = segments;
+  const header = readTokenHeader(headerText);
+  const key = header === undefined ? undefined : ring.find(header.kid);
+  if (header === undefined || key === undefined)
+    return rejected(foreignTokenCause(header !== undefined, payload, names));
+  if (key.alg !== "HS256") return verifyByJose(token, payload, key, names, nowMs);
+  const signed = token.slice(0, headerText.length + 1 + payload.length);
+  return verifyByHmac({ header, payload, signed, signature }, key.secret, names, nowMs);
 }
 
 /** Why a token without one of our keys is rejected: its `kid` is unknown, or its issuer is not in the policy. */

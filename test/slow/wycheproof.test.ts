@@ -52,7 +52,14 @@ function acceptsHmac({ jwk, jws }: Vector): boolean {
   if (segments === undefined || !header.success) return false;
   const secret = createSecretKey(Buffer.from(jwk.k ?? "", "base64url"));
   const names = { issuer: "latchkey", audience: "latchkey" };
-  const verified = verifyByHmac(segments, header.data.alg, secret, names, Date.now());
+  const [headerText, payload, signature] = segments;
+  const token = {
+    header: { alg: header.data.alg, kid: "one", isUtf8: true },
+    payload,
+    signed: `${headerText}.${payload}`,
+    signature,
+  };
+  const verified = verifyByHmac(token, secret, names, Date.now());
   return !verified.ok && "rejection" in verified && verified.rejection.cause === "token_malformed";
 }
 

@@ -24,7 +24,8 @@ const numericDate = z.int().min(0).max(Number.MAX_SAFE_INTEGER);
 /** Space-separated scopes in the policy's form (RFC 8693 §4.2), or an empty string. */
 const SCOPES = /^(?:[A-Za-z0-9][A-Za-z0-9:._/-]{0,63}(?: [A-Za-z0-9][A-Za-z0-9:._/-]{0,63})*)?$/;
 const identifier = z.string().regex(/^[A-Za-z0-9_.@/-]{1,128}$/);
-const claimsSchema = z.strictObject({
+/** The reference for the claims of our own tokens. */
+export const claimsSchema = z.strictObject({
   iss: z.string(),
   aud: z.string(),
   sub: identifier,

@@ -25,7 +25,7 @@ export function memoize<Result>(places: number, work: (text: string) => Result):
 }
 
 /** A hash of a few characters, mainly the last ones, where keys, paths and names differ. */
-function placeOf(text: string): number {
+export function placeOf(text: string): number {
   const end = text.length;
   if (end < 3) return end;
   return (

@@ -1,8 +1,10 @@
 import { createClockCache } from "../cache/clock-cache.ts";
+import { createRepeats } from "../cache/repeats.ts";
 import type { Principal } from "../decision/principal.ts";
 import { ownerOf } from "../decision/principal.ts";
 import type { OverrideQuota, StoredOverride } from "../overrides/override.ts";
 import type { OverrideFinder } from "../overrides/override-view.ts";
+import { NO_OVERRIDES } from "../overrides/override-view.ts";
 import type { LimitList, Plan, Policy, Quota, Role } from "../policy/policy.ts";
 import { countsRequests } from "../quotas/quota-demand.ts";
 
@@ -116,6 +118,8 @@ export function unknownQuotasOf(
 
 /** Keys whose limits are kept: those of most requests. */
 const MAX_KEPT_KEYS = 4096;
+/** Of keys that may be used a second time. A power of two. */
+const PLACES = 4096;
 
 /** {@link appliedLimits} of one view of overrides, with a cache. */
 export type FindLimits = (policy: Limits, role: Role, key: LimitedKey, nowMs: number) => AppliedLimits;
@@ -129,10 +133,13 @@ interface KeptLimits {
 
 /**
  * The limits of a key are the same until the policy or an override changes, or an override expires. Until then the same key gets
- * the same object, so a cache can compare it, and a warm call allocates nothing.
+ * the same object, so a cache can compare it, and a warm call allocates nothing. A key without an override is kept from its second
+ * use on.
  */
 export function createFindLimits(overrides: OverrideFinder): FindLimits {
   const kept = createClockCache<LimitedKey, KeptLimits>(MAX_KEPT_KEYS);
+  const isRepeated = createRepeats<LimitedKey>(PLACES, ({ family }) => family);
+  const sharedLimits = createSharedLimits();
   return (policy, role, key, nowMs) => {
     const generation = overrides.generation();
     const known = kept.get(key);
@@ -144,8 +151,33 @@ export function createFindLimits(overrides: OverrideFinder): FindLimits {
       nowMs < known.applied.validUntilMs
     )
       return known.applied;
-    const applied = appliedLimits(policy, role, key, overrides, nowMs);
-    kept.set(key, { policy, role, generation, applied });
+    const isOverridden = hasOverride(overrides, key, nowMs);
+    const applied = isOverridden
+      ? appliedLimits(policy, role, key, overrides, nowMs)
+      : sharedLimits(policy, role, key);
+    if (isOverridden || isRepeated(key)) kept.set(key, { policy, role, generation, applied });
+    return applied;
+  };
+}
+
+function hasOverride(overrides: OverrideFinder, key: LimitedKey, nowMs: number): boolean {
+  return (
+    overrides.inForce("family", key.family, nowMs) !== undefined ||
+    overrides.inForce("owner", ownerOf(key), nowMs) !== undefined
+  );
+}
+
+/** Keys without an override share the limits of their role and plan. */
+function createSharedLimits(): (policy: Limits, role: Role, key: LimitedKey) => AppliedLimits {
+  const byRole = new WeakMap<Role, Map<Plan | undefined, AppliedLimits>>();
+  return (policy, role, key) => {
+    const plan = key.plan === undefined ? undefined : policy.plans.get(key.plan);
+    const find = () => appliedLimits(policy, role, key, NO_OVERRIDES, 0);
+    // Another issuer can name any number of unknown plans.
+    if (key.plan !== undefined && plan === undefined) return find();
+    const byPlan = byRole.get(role) ?? new Map<Plan | undefined, AppliedLimits>();
+    const applied = byPlan.get(plan) ?? find();
+    if (!byPlan.has(plan)) byRole.set(role, byPlan.set(plan, applied));
     return applied;
   };
 }

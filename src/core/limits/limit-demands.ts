@@ -1,8 +1,10 @@
 import { createClockCache } from "../cache/clock-cache.ts";
-import type { RouteCharges } from "../charges/charge-grants.ts";
+import { createRepeats } from "../cache/repeats.ts";
+import type { ChargesOf, RouteCharges } from "../charges/charge-grants.ts";
 import { createChargesOf } from "../charges/charge-grants.ts";
 import type { LimitList, Mode } from "../policy/policy.ts";
 import type { Route } from "../policy/route-table.ts";
+import type { Calendars } from "../quotas/calendar.ts";
 import { createCalendars } from "../quotas/calendar.ts";
 import type { QuotaDemand } from "../quotas/quota-demand.ts";
 import { chargedDemands, quotaDemands } from "../quotas/quota-demand.ts";
@@ -12,6 +14,9 @@ import type { BucketDemand } from "./ports.ts";
 
 /** Keys whose demands are kept: those of most requests. */
 const MAX_KEPT_KEYS = 4096;
+/** Of keys that may be used a second time. A power of two. */
+const PLACES = 4096;
+const NO_QUOTAS: Omit<LimitDemands, "buckets"> = { quotas: [], chargesOf: undefined };
 
 /** Everything that a request takes from. */
 export interface LimitDemands {
@@ -36,23 +41,42 @@ interface KeptDemands {
 }
 
 /**
- * The demands of a key, with a cache: they are the same each time, unless they depend on the address. Another list, such as that of
- * a reloaded policy or another plan, replaces the kept demands.
+ * The demands of a key. They are the same each time, unless they depend on the address, and kept from its second use on. Another
+ * list, such as that of a reloaded policy or another plan, replaces the kept demands.
  */
 export function createLimitDemands(): DemandsOf {
   const kept = createClockCache<LimitedKey, KeptDemands>(MAX_KEPT_KEYS);
+  const isRepeated = createRepeats<LimitedKey>(PLACES, ({ family }) => family);
   const calendars = createCalendars();
-  const chargesOf = createChargesOf();
+  const grants = createChargesOf();
   return (limits, key, address, mode = "enforce") => {
     const known = kept.get(key);
     if (known?.limits === limits && known.mode === mode) return known.demands;
-    const charged = chargedDemands(limits.quotas, key, calendars, mode);
-    const demands = {
-      buckets: bucketDemands(limits, key, address, mode),
-      quotas: quotaDemands(limits.quotas, key, calendars, mode),
-      chargesOf: charged.length === 0 ? undefined : (route: Route) => chargesOf(route, limits, charged),
-    };
-    if (limits.rateLimits.every(({ per }) => per !== "address")) kept.set(key, { limits, mode, demands });
+    const buckets = bucketDemands(limits, key, address, mode);
+    // Most keys have no quotas.
+    const { quotas, chargesOf } =
+      limits.quotas.length === 0 ? NO_QUOTAS : quotasOf({ limits, key, mode }, calendars, grants);
+    const demands = { buckets, quotas, chargesOf };
+    if (isRepeated(key) && limits.rateLimits.every(({ per }) => per !== "address"))
+      kept.set(key, { limits, mode, demands });
     return demands;
+  };
+}
+
+interface Demanding {
+  readonly limits: LimitList;
+  readonly key: LimitedKey;
+  readonly mode: Mode;
+}
+
+function quotasOf(
+  { limits, key, mode }: Demanding,
+  calendars: Calendars,
+  grants: ChargesOf,
+): Omit<LimitDemands, "buckets"> {
+  const charged = chargedDemands(limits.quotas, key, calendars, mode);
+  return {
+    quotas: quotaDemands(limits.quotas, key, calendars, mode),
+    chargesOf: charged.length === 0 ? undefined : (route) => grants(route, limits, charged),
   };
 }

@@ -206,6 +206,46 @@ describe("the kept limits of a key", () => {
   });
 });
 
+test("the kept limits of any keys are those that apply, whatever was kept before", () => {
+  const policies = [policyOf({ plan: "both" }), policyOf({ own: "limits" }), policyOf({ own: "none" })];
+  const keys = [undefined, "limits", "quotas", "gone"].flatMap((plan, at) =>
+    ["fam_x", `fam_${at}`].map((family) => ({ ...KEY, family, ...(plan !== undefined && { plan }) })),
+  );
+  const found = fc.record({
+    policy: fc.constantFrom(...policies),
+    key: fc.constantFrom(...keys),
+    afterMs: fc.integer({ min: 0, max: 3000 }),
+  });
+  const changed = fc.record({
+    scope: fc.constantFrom("family" as const, "owner" as const),
+    content: fc.option(fc.constantFrom<OverrideContent>({ plan: "quotas" }, { plan: "gone" }, quotas(5)), {
+      nil: undefined,
+    }),
+    expiresAt: fc.option(
+      fc.integer({ min: 0, max: 3 }).map((seconds) => NOW_MS / 1000 + seconds),
+      {
+        nil: undefined,
+      },
+    ),
+  });
+  fc.assert(
+    fc.property(fc.array(fc.oneof({ arbitrary: found, weight: 4 }, changed), { maxLength: 40 }), (steps) => {
+      const { overrides, set } = overridden();
+      const find = createFindLimits(overrides);
+      for (const step of steps) {
+        if ("scope" in step) set(step.scope, step.content, step.expiresAt);
+        else {
+          const { policy, key, afterMs } = step;
+          const expected = appliedLimits(policy, roleOf(policy), key, overrides, NOW_MS + afterMs);
+          const { validUntilMs, ...applied } = find(policy, roleOf(policy), key, NOW_MS + afterMs);
+          expect({ validUntilMs: expected.validUntilMs, ...applied }).toEqual(expected);
+          expect(validUntilMs).toBeGreaterThanOrEqual(NOW_MS + afterMs);
+        }
+      }
+    }),
+  );
+});
+
 test("the explanation names what applies and why, and what the policy lacks", () => {
   const policy = policyOf({ plan: "both" });
   const describeWith = (contents: Parameters<typeof overridden>[0], plan?: string) => {

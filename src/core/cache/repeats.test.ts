@@ -1,0 +1,21 @@
+import { expect, test } from "vitest";
+import { createRepeats } from "./repeats.ts";
+
+const key = (id: string) => ({ id });
+
+test("an object is repeated from its second use on", () => {
+  const isRepeated = createRepeats<{ id: string }>(64, ({ id }) => id);
+  const [one, other] = [key("one"), key("another")];
+  expect([one, one, other, one, other].map(isRepeated)).toEqual([false, true, false, true, true]);
+});
+
+test("another object with the same text is not a repetition", () => {
+  const isRepeated = createRepeats<{ id: string }>(64, ({ id }) => id);
+  expect([key("one"), key("one")].map(isRepeated)).toEqual([false, false]);
+});
+
+test("an object that lost its place counts as new, and takes it again", () => {
+  const isRepeated = createRepeats<{ id: string }>(1, ({ id }) => id);
+  const [one, other] = [key("one"), key("another")];
+  expect([one, other, one, one].map(isRepeated)).toEqual([false, false, false, true]);
+});

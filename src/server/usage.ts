@@ -2,8 +2,11 @@ import { setImmediate as nextTurn } from "node:timers/promises";
 import type { Settings } from "../config/settings.ts";
 import type { Poster } from "../core/postings/poster.ts";
 import { createPoster } from "../core/postings/poster.ts";
-import type { UsageAmount } from "../core/usage/usage-amount.ts";
-import { mergeUsage, totalRequests } from "../core/usage/usage-amount.ts";
+import type { PostingStore } from "../core/postings/posting.ts";
+import type { PackedUsage, UsagePacking } from "../core/usage/packed-usage.ts";
+import { createUsagePacking, unpackUsage } from "../core/usage/packed-usage.ts";
+import type { UsageStore } from "../core/usage/ports.ts";
+import { totalRequests } from "../core/usage/usage-amount.ts";
 import type { UsageMeter } from "../core/usage/usage-meter.ts";
 import { createUsageMeter } from "../core/usage/usage-meter.ts";
 import type { UsageRetention } from "../core/usage/usage-time.ts";
@@ -48,12 +51,13 @@ export function startMetering(runtime: Runtime, { stores, events }: MeteringDeps
   const isStopped = startSweep(runtime, stores);
   if (settings.USAGE === "off") return { meter: undefined, state: () => "off" };
   const meter = createUsageMeter({ isStopped, onDropped: (why) => metrics.usage.dropped(why, 1) });
-  const poster = createUsagePoster(runtime, stores);
+  const packing = createUsagePacking();
+  const poster = createUsagePoster(runtime, stores, packing);
   events.loss.subscribe(() => {
     stores.usage.suspectLoss();
     poster.replay();
   });
-  const { collect, collectEndedHour } = createCollection(runtime, meter, poster);
+  const { collect, collectEndedHour } = createCollection(runtime, { meter, poster, packing });
   const post = async () => {
     await collect();
     try {
@@ -104,29 +108,52 @@ function startSweep(
 function createUsagePoster(
   { metrics }: Pick<Runtime, "metrics">,
   { usage }: Pick<Stores, "usage">,
-): Poster<UsageAmount> {
+  { merge }: UsagePacking,
+): Poster<PackedUsage> {
   return createPoster({
-    store: usage,
-    merge: mergeUsage,
+    store: unpacking(usage),
+    merge,
     monotonicMs: () => performance.now(),
     scopeOf: dayOfHour,
-    onLost: ({ requests }, why) =>
-      metrics.usage.dropped(why === "void" ? "expired" : "too_many", totalRequests(requests)),
+    onLost: (amount, why) =>
+      metrics.usage.dropped(why === "void" ? "expired" : "too_many", requestsIn(amount)),
     keepMs: KEEP_MS,
     nextTurn,
   });
 }
 
+/** What waits and what is kept is packed. What is on its way is not. */
+function unpacking(usage: UsageStore): PostingStore<PackedUsage> {
+  const { historyOf } = usage;
+  return {
+    ...(historyOf && { historyOf }),
+    post: (postings) =>
+      usage.post(
+        postings.map((posting) => ({ ...posting, amount: unpackUsage(posting.subject, posting.amount) })),
+      ),
+  };
+}
+
+function requestsIn(amount: PackedUsage): number {
+  return totalRequests(unpackUsage("", amount).requests);
+}
+
+interface Collected {
+  readonly meter: UsageMeter;
+  readonly poster: Poster<PackedUsage>;
+  readonly packing: UsagePacking;
+}
+
 /** Sets aside what was counted, for the hour in which it was counted. */
-function createCollection({ clock }: Pick<Runtime, "clock">, meter: UsageMeter, poster: Poster<UsageAmount>) {
+function createCollection({ clock }: Pick<Runtime, "clock">, { meter, poster, packing }: Collected) {
   const presentHour = () => hourAt(clock.storeNowMs());
   let hour = presentHour();
   const collect = async (): Promise<void> => {
     const [countedIn, taken] = [hour, meter.take()];
     hour = presentHour();
     let count = 0;
-    for (const [family, amount] of taken) {
-      poster.add(family, countedIn, amount);
+    for (const [family, counts] of taken) {
+      poster.add(family, countedIn, packing.pack(family, counts.amount()));
       if (++count % FAMILIES_PER_TURN === 0) await nextTurn();
     }
   };

@@ -33,7 +33,7 @@ test("what an instance meters arrives in the database, with its units and routes
   for (let turn = 0; turn < 2; turn++) {
     meter.count(deny("rate_limited", { principal, route }), "enforce");
     meter.charge(principal, "tokens", 5);
-    for (const [family, amount] of meter.take()) poster.add(family, hour, amount);
+    for (const [family, counts] of meter.take()) poster.add(family, hour, counts.amount());
   }
   await poster.post();
   const [requests, units] = [{ allowed: 0, denied: 0, limited: 2 }, new Map([["tokens", 10]])];

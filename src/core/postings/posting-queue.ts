@@ -77,7 +77,8 @@ function numberOldest<Amount>(
   const waiting = amountOf(queue, oldest);
   if (waiting === undefined) return undefined;
   queue.amounts = without(queue.amounts, waiting);
-  const posting = { subject: queue.subject, number: newNumber(), ...waiting };
+  const { window, amount } = waiting;
+  const posting = { subject: queue.subject, number: newNumber(), window, amount };
   queue.unanswered = [posting];
   return posting;
 }
@@ -98,8 +99,17 @@ export function settlePosting<Amount>(
   if (posting !== undefined) queue.unanswered = without(queue.unanswered, posting);
   if (outcome === "counted") queue.lastCounted = Math.max(queue.lastCounted, number);
   if (outcome === "counted" && keep && posting !== undefined)
-    queue.kept = plus(queue.kept, { ...posting, countedMs: nowMs, history });
+    queue.kept = plus(queue.kept, keptPosting(posting, nowMs, history));
   return isFirst;
+}
+
+/** Half the memory of a spread, and of a time with fractions, which V8 stores apart. */
+function keptPosting<Amount>(
+  { subject, number, window, amount }: Posting<Amount>,
+  nowMs: number,
+  history: string,
+): KeptPosting<Amount> {
+  return { subject, number, window, amount, countedMs: Math.ceil(nowMs), history };
 }
 
 /** Sends the kept postings again, in the order of their numbers. A store that still has one of them does not count it twice. */

@@ -2,8 +2,8 @@ import type { Decision } from "../decision/decision.ts";
 import type { Principal } from "../decision/principal.ts";
 import { ownerOf } from "../decision/principal.ts";
 import type { Mode } from "../policy/policy.ts";
-import type { UsageAmount } from "./usage-amount.ts";
-import { countsOfRoute, noAmount, outcomeOf } from "./usage-amount.ts";
+import { FamilyCounts } from "./family-counts.ts";
+import { outcomeOf } from "./usage-amount.ts";
 
 type MeteredKey = Pick<Principal, "family" | "owner" | "issuer">;
 
@@ -17,7 +17,7 @@ export interface UsageMeter {
   /** Counts an amount of a unit that was charged after the response. */
   charge(key: MeteredKey, unit: string, amount: number): void;
   /** Everything since the last call, by family. */
-  take(): ReadonlyMap<string, UsageAmount>;
+  take(): ReadonlyMap<string, FamilyCounts>;
 }
 
 export interface UsageMeterOptions {
@@ -31,7 +31,7 @@ export interface UsageMeterOptions {
   readonly onDropped: (why: "too_many" | "stopped") => void;
 }
 
-/** Bounds memory: a family of one route takes about 330 bytes. */
+/** Bounds memory: a family of one route takes about 140 bytes. */
 const MAX_FAMILIES = 100_000;
 const MAX_FOREIGN_FAMILIES = 50_000;
 
@@ -39,17 +39,17 @@ const MAX_FOREIGN_FAMILIES = 50_000;
 export function createUsageMeter(options: UsageMeterOptions): UsageMeter {
   const { maxFamilies = MAX_FAMILIES, maxForeignFamilies = MAX_FOREIGN_FAMILIES } = options;
   const { isStopped, onDropped } = options;
-  let families = new Map<string, UsageAmount>();
+  let families = new Map<string, FamilyCounts>();
   let foreign = 0;
-  const amountOf = (key: MeteredKey): UsageAmount | undefined => families.get(key.family) ?? begin(key);
-  const begin = (key: MeteredKey): UsageAmount | undefined => {
+  const countsOf = (key: MeteredKey): FamilyCounts | undefined => families.get(key.family) ?? begin(key);
+  const begin = (key: MeteredKey): FamilyCounts | undefined => {
     if (isStopped()) return drop("stopped");
     const isForeign = key.issuer !== undefined;
     if (families.size >= maxFamilies || (isForeign && foreign >= maxForeignFamilies)) return drop("too_many");
     if (isForeign) foreign++;
-    const amount = noAmount(ownerOf(key));
-    families.set(key.family, amount);
-    return amount;
+    const counts = new FamilyCounts(ownerOf(key));
+    families.set(key.family, counts);
+    return counts;
   };
   const drop = (why: "too_many" | "stopped") => {
     onDropped(why);
@@ -58,17 +58,11 @@ export function createUsageMeter(options: UsageMeterOptions): UsageMeter {
   return {
     count({ principal, reason, route, verdict }, mode) {
       if (principal === undefined || mode === "shadow") return;
-      const amount = amountOf(principal);
-      if (amount === undefined) return;
-      const outcome = outcomeOf(reason);
-      amount.requests[outcome]++;
-      if (route === undefined) return;
-      if (verdict === "allow") amount.cost += route.cost;
-      countsOfRoute(amount.routes, route.label)[outcome]++;
+      const cost = verdict === "allow" && route !== undefined ? route.cost : 0;
+      countsOf(principal)?.count(outcomeOf(reason), route?.label, cost);
     },
     charge(key, unit, charged) {
-      const amount = amountOf(key);
-      if (amount !== undefined) amount.units.set(unit, (amount.units.get(unit) ?? 0) + charged);
+      countsOf(key)?.charge(unit, charged);
     },
     take() {
       const taken = families;

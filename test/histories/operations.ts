@@ -192,9 +192,10 @@ function revokeAllOf(history: History, at: Instance, owner: string): Promise<voi
 const revokeIssuedBefore: Operation = (history, at) => {
   const { random } = history;
   const owner = random.next() < ALL_OF_THEM ? undefined : random.pick(OWNERS);
-  const covers: Covers = (key, { sentMs }) => {
+  const covers: Covers = (key, { sentMs, finishedMs }) => {
     if (owner !== undefined && key.owner !== owner) return "not";
-    if (key.sentMs > sentMs + CUT_OFF_SLACK_MS) return "not";
+    // A moment of the last seconds counts as now, which is the time at which the call takes effect.
+    if (key.sentMs > Math.max(sentMs + CUT_OFF_SLACK_MS, finishedMs)) return "not";
     return key.ackedMs + CUT_OFF_SLACK_MS <= sentMs ? "certainly" : "perhaps";
   };
   const before = new Date().toISOString();

@@ -24,6 +24,7 @@ const UNUSED_SECRETS = ["jwt_secret"] as const;
 
 export interface CopiedStoreOptions extends CommitOptions {
   readonly usageRetention: UsageRetention;
+  readonly auditRetentionSeconds: number;
 }
 
 /** The store in Redis, as a copy sees it. Closing it closes the client, but not `spread`. */
@@ -39,14 +40,15 @@ export function createCopiedStore(
     const epoch = await client.command("GET", keys.epoch);
     return typeof epoch === "string" ? epoch.split(" ")[0] : undefined;
   };
+  const nowMs = async () => {
+    const [seconds = 0, microseconds = 0] = texts(await client.command("TIME")).map(Number);
+    return seconds * 1000 + Math.floor(microseconds / 1000);
+  };
   let connection: number | undefined;
   const numberIn = async (name: string) => Number((await client.command("GET", name)) ?? 0);
   return {
     id,
-    async nowMs() {
-      const [seconds = 0, microseconds = 0] = texts(await client.command("TIME")).map(Number);
-      return seconds * 1000 + Math.floor(microseconds / 1000);
-    },
+    nowMs,
     async origins() {
       const fields = pairs(await client.command("HGETALL", keys.copies)).map(([field]) => field);
       return new Set(fields.filter((field) => !field.includes(":")));
@@ -75,7 +77,7 @@ export function createCopiedStore(
       // A later connection may lead to a new primary, which never had the first rows.
       return (await store.confirm()) && client.connections() === connection;
     },
-    rows: createRows(client, spread, options, { store, id }),
+    rows: createRows(client, spread, options, { store, id, nowMs }),
     close: client.close,
   };
 }
@@ -83,8 +85,8 @@ export function createCopiedStore(
 function createRows(
   client: RedisClient,
   spread: SpreadClient,
-  { recordRetentionSeconds, usageRetention: retention }: CopiedStoreOptions,
-  { store, id }: { readonly store: KeyStore; readonly id: CopiedStore["id"] },
+  { recordRetentionSeconds, usageRetention: retention, auditRetentionSeconds }: CopiedStoreOptions,
+  { store, id, nowMs }: Pick<CopiedStore, "id" | "nowMs"> & { readonly store: KeyStore },
 ): CopiedRows {
   return {
     secrets: createSecretRows(createSecretStore(client), UNUSED_SECRETS),
@@ -93,6 +95,6 @@ function createRows(
     ...createEntryRows(client),
     quotas: createQuotaRows(spread),
     usage: createUsageRows({ registry: client, spread, retention, nowMs: Date.now }),
-    audit: createAuditRows(client, id),
+    audit: () => createAuditRows(client, { id, nowMs, retentionSeconds: auditRetentionSeconds }),
   };
 }

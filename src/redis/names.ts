@@ -113,7 +113,7 @@ function fleetNames(own: Own) {
     epoch: own("epoch"),
     /** Written before WAIT, so that it covers the writes of other connections. Expires by itself. */
     confirmed: own("confirmed"),
-    /** Hash: id of a store that was copied into this one → cursor of its last copied audit event; `phase:<id>` → version of its copied phase. */
+    /** Hash: id of a store that was copied into this one → latest position of its copied audit events; `phase:<id>` → version of its copied phase. */
     copies: own("copies"),
     /** What a freeze says: "<start ms> <end ms>". */
     freeze: own("freeze"),

@@ -11,11 +11,20 @@ import { openDatabase } from "./database.ts";
 import { createKeyStore } from "./key-store.ts";
 import { COPIED, copiedName, createSharedState } from "./shared-state.ts";
 
+/** How long the store keeps what has ended. */
+export interface CopiedStoreOptions {
+  readonly recordRetentionSeconds: number;
+  readonly auditRetentionSeconds: number;
+}
+
 /**
  * The registry in `dataDir`, as a copy sees it. It is locked until it is closed. Its calls are synchronous: no Check runs in
  * this process. Throws as `openDatabase` does.
  */
-export function openCopiedStore(dataDir: string, recordRetentionSeconds: number): CopiedStore {
+export function openCopiedStore(
+  dataDir: string,
+  { recordRetentionSeconds, auditRetentionSeconds: retentionSeconds }: CopiedStoreOptions,
+): CopiedStore {
   const database = openDatabase(dataDir);
   const { sqlite } = database;
   const state = createSharedState(sqlite);
@@ -50,7 +59,7 @@ export function openCopiedStore(dataDir: string, recordRetentionSeconds: number)
       ...createEntryRows(sqlite),
       quotas: createQuotaRows(sqlite),
       usage: createUsageRows(sqlite),
-      audit: createAuditRows(sqlite, state, id),
+      audit: () => createAuditRows({ sqlite, state, id, nowMs: Date.now, retentionSeconds }),
     },
     close: async () => database.close(),
   };

@@ -13,7 +13,7 @@ export interface SharedState {
   names(prefix: string): readonly string[];
 }
 
-/** Holds the cursor of the last audit event that was copied from this store. */
+/** Holds the latest position of the audit events that were copied from this store. */
 export const COPIED = "copied:";
 export const copiedName = (store: string): string => COPIED + store;
 

@@ -14,6 +14,7 @@ import {
 } from "../../src/core/keys/key-revocation.ts";
 import type { Registry } from "../../src/core/keys/registry.ts";
 import { importLegacyKeys } from "../../src/core/legacy/legacy-import.ts";
+import type { MigrationStep } from "../../src/core/legacy/migration.ts";
 import { setPhase } from "../../src/core/legacy/migration-switch.ts";
 import { setOverride } from "../../src/core/overrides/override-administration.ts";
 import { restrictionOf } from "../../src/core/revocation/revocation.ts";
@@ -296,6 +297,31 @@ test("a phase that a copy has brought follows the source, also back to the polic
     await set(from, "from-policy");
     await copyBetween(from, to);
     expect(await stored()).toMatchObject({ phase: "gradual", chosen: true });
+  }
+});
+
+test("a copied phase follows a source that has lost its latest step, and numbers the next ones by a clock that is behind", async () => {
+  const later = { phase: "removed", chosen: true, deprecatedAt: 1, version: 9000 } as const;
+  for (const behind of [{ version: 9000 }, { version: 8000 }]) {
+    for (const to of [await newRedis(1), sqliteSide()]) {
+      const from = await newRedis(0);
+      const step = (migration: MigrationStep) =>
+        from.use(({ keys }) => keys.commit({ nowSeconds: now(), put: [], migration, audit: [] }));
+      const stored = () => to.use(async ({ keys }) => (await keys.migration()) ?? expect.fail("no phase"));
+      await step({ from: undefined, to: later });
+      await copyBetween(from, to);
+      await servers[0]?.cli("DEL", clients[0]?.keys.migration ?? "");
+      await step({ from: undefined, to: { phase: "active", chosen: true, ...behind } });
+      await copyBetween(from, to);
+      expect(await stored()).toMatchObject({ phase: "active" });
+      // Instances ignore a state with an older version.
+      expect((await stored()).version).toBeGreaterThan(later.version);
+      expect(differences(await compareBetween(from, to))).toEqual([]);
+      // A step of the target's own stays.
+      await to.use(({ keys }) => setPhase(instanceOn(keys, clock), "gradual", admin));
+      await copyBetween(from, to);
+      expect(await stored()).toMatchObject({ phase: "gradual" });
+    }
   }
 });
 

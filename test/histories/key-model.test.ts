@@ -55,6 +55,13 @@ test("of several switches, the last certain one applies", () => {
   ).toBe("denied");
 });
 
+test("a switch for whose response the client has not waited may still apply after a later one", () => {
+  const off = { what: "off", sentMs: 90, ackedMs: Infinity, isOpen: true, denies: true } as const;
+  const on = { what: "on", sentMs: 110, ackedMs: 120, denies: false };
+  const moment = { sentMs: LATER + 50, answeredMs: LATER + 50 };
+  expect(expectedOf(keyWith({ switches: [off, on] }), [], moment)).toBe("either");
+});
+
 test("a phase that removes V1 keys denies them, and no others", () => {
   const removed = { what: "removed", sentMs: 90, ackedMs: 100, denies: true };
   expect(expectedOf(keyWith({ isLegacy: true }), [removed], { sentMs: LATER, answeredMs: LATER })).toBe(

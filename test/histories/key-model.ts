@@ -6,6 +6,8 @@ export interface Change {
   readonly what: string;
   readonly sentMs: number;
   ackedMs: number;
+  /** The client has given up waiting: an instance may still carry it out, at any later time. */
+  isOpen?: true;
 }
 
 /** An operation that may have ended the key permanently. */
@@ -75,9 +77,10 @@ export function expectedOf(
   return mayBeEnded || mayBeUnknown || switches.includes("either") ? "either" : "allowed";
 }
 
-/** The state of the last certain switch, unless a later one may be in effect already. */
+/** The state of the last certain switch, unless a later or an open one may be in effect already. */
 function settledBy(changes: readonly Switch[], beforeMs: number, answeredMs: number): Expected {
   const last = changes.findLastIndex(({ ackedMs }) => ackedMs <= beforeMs);
-  if (changes.slice(last + 1).some((change) => change.sentMs <= answeredMs)) return "either";
+  const mayApply = changes.filter(({ isOpen }, at) => at > last || isOpen);
+  if (mayApply.some((change) => change.sentMs <= answeredMs)) return "either";
   return changes[last]?.denies ? "denied" : "allowed";
 }

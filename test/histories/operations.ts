@@ -1,3 +1,4 @@
+import { LatchkeyUnreachable } from "../../src/client/problem.ts";
 import type { Instance } from "./fleet.ts";
 import type { Change, End, KnownKey, Switch } from "./key-model.ts";
 import type { NamedKey } from "./names.ts";
@@ -56,6 +57,7 @@ async function carryOut(
     change.ackedMs = now();
     history.note(`${change.what} at ${at.name}`);
   } catch (error) {
+    if (error instanceof LatchkeyUnreachable) change.isOpen = true;
     history.note(`${change.what} at ${at.name}: ${error instanceof Error ? error.message : error}`);
   }
 }
@@ -128,7 +130,7 @@ function add(history: History, key: KnownKey): void {
 /** The time during which an end was in progress. */
 interface Span {
   readonly sentMs: number;
-  /** The time of its response, successful or not. */
+  /** The time of its response, successful or not; infinite without one. */
   finishedMs: number;
 }
 
@@ -155,7 +157,7 @@ async function end(
   for (const key of history.keys) look(key);
   history.ends.push(look);
   await carryOut(change, history, at, call);
-  span.finishedMs = now();
+  if (!change.isOpen) span.finishedMs = now();
   for (const known of covered) known.ackedMs = change.ackedMs;
 }
 
@@ -190,9 +192,10 @@ function revokeAllOf(history: History, at: Instance, owner: string): Promise<voi
 const revokeIssuedBefore: Operation = (history, at) => {
   const { random } = history;
   const owner = random.next() < ALL_OF_THEM ? undefined : random.pick(OWNERS);
-  const covers: Covers = (key, { sentMs }) => {
+  const covers: Covers = (key, { sentMs, finishedMs }) => {
     if (owner !== undefined && key.owner !== owner) return "not";
-    if (key.sentMs > sentMs + CUT_OFF_SLACK_MS) return "not";
+    // A moment of the last seconds counts as now, which is the time at which the call takes effect.
+    if (key.sentMs > Math.max(sentMs + CUT_OFF_SLACK_MS, finishedMs)) return "not";
     return key.ackedMs + CUT_OFF_SLACK_MS <= sentMs ? "certainly" : "perhaps";
   };
   const before = new Date().toISOString();

@@ -31,6 +31,7 @@ import { createUsageStore as createSqliteUsage } from "../../src/sqlite/usage-st
 import { removeAtEnd } from "./at-end.ts";
 
 export const RETENTION_SECONDS = 7 * 86_400;
+export const AUDIT_RETENTION_SECONDS = 90 * 86_400;
 const USAGE_RETENTION = { hoursSeconds: 40 * 86_400, daysSeconds: 400 * 86_400 };
 const BREAKERS = {
   newBreaker: () => createBreaker({ threshold: 3, probeEveryMs: 50 }),
@@ -62,6 +63,7 @@ export function redisSide(client: RedisClient, spread = spreadOnOneServer(client
     replicaTimeoutMs: 100,
     newRandom: () => `epoch${++epochs}`,
     usageRetention: USAGE_RETENTION,
+    auditRetentionSeconds: AUDIT_RETENTION_SECONDS,
   };
   const used: UsedStore = {
     keys: createRedisKeys(client, options),
@@ -94,7 +96,10 @@ export function sqliteSide(folder = newFolder()): CopySide {
       }
     },
     async copy(work) {
-      const store = openCopiedStore(folder, RETENTION_SECONDS);
+      const store = openCopiedStore(folder, {
+        recordRetentionSeconds: RETENTION_SECONDS,
+        auditRetentionSeconds: AUDIT_RETENTION_SECONDS,
+      });
       try {
         return await work(store);
       } finally {

@@ -42,17 +42,13 @@ export async function startFaultRelay(firstTarget: number): Promise<FaultRelay> 
   const carry = (from: Socket, to: Socket, limited: RelayFault["kind"]) => {
     let under = fault;
     let left = bytesUnder(fault, limited);
-    let dueMs = 0;
+    const write = inOrder((bytes) => to.write(bytes));
     from.on("data", (bytes) => {
       if (lost.has(from)) return;
       if (under !== fault) left = bytesUnder(fault, limited);
       under = fault;
-      // Bytes keep their order.
-      dueMs = Math.max(dueMs, performance.now() + (fault.kind === "delay" ? fault.ms : 0));
-      const waitMs = dueMs - performance.now();
       const passed = bytes.subarray(0, left);
-      if (waitMs > 0) setTimeout(() => to.write(passed), waitMs);
-      else to.write(passed);
+      write(passed, fault.kind === "delay" ? fault.ms : 0);
       left -= passed.length;
       if (left <= 0) setImmediate(() => [from, to].map((socket) => socket.resetAndDestroy()));
     });
@@ -97,6 +93,24 @@ export async function startFaultRelay(firstTarget: number): Promise<FaultRelay> 
       resetAll();
       await closed;
     },
+  };
+}
+
+/** Writes bytes after their delays, in the order of the calls: two timers of the same moment can fire in either order. */
+function inOrder(write: (bytes: Buffer) => void) {
+  const waiting: { readonly bytes: Buffer; readonly dueMs: number }[] = [];
+  const writeDue = () => {
+    for (let [first] = waiting; first !== undefined; [first] = waiting) {
+      const waitMs = first.dueMs - performance.now();
+      if (waitMs > 0) return void setTimeout(writeDue, Math.ceil(waitMs));
+      write(first.bytes);
+      waiting.shift();
+    }
+  };
+  return (bytes: Buffer, delayMs: number) => {
+    if (waiting.length === 0 && delayMs === 0) return write(bytes);
+    waiting.push({ bytes, dueMs: performance.now() + delayMs });
+    if (waiting.length === 1) writeDue();
   };
 }
 

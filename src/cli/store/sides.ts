@@ -36,7 +36,7 @@ const NAMES = {
 } as const satisfies Record<SideName, unknown>;
 
 /** Both sides have these settings of the instances. */
-const RETENTIONS = ["RECORD_RETENTION", "USAGE_RETENTION_HOURS", "USAGE_RETENTION_DAYS"];
+const RETENTIONS = ["RECORD_RETENTION", "USAGE_RETENTION_HOURS", "USAGE_RETENTION_DAYS", "AUDIT_RETENTION"];
 
 /** A side that is wrong or cannot be used. The message says what to check. */
 export class UnusableSide extends Error {
@@ -108,6 +108,7 @@ async function openRedis(side: SideName, settings: Settings): Promise<Side> {
       hoursSeconds: settings.USAGE_RETENTION_HOURS,
       daysSeconds: settings.USAGE_RETENTION_DAYS,
     },
+    auditRetentionSeconds: settings.AUDIT_RETENTION,
   };
   const opened: { close(): Promise<void> }[] = [];
   const close = async () => {
@@ -150,12 +151,16 @@ function problemOf(error: unknown): string {
   return rejectedSetting ?? message;
 }
 
-function openFolder(side: SideName, { DATA_DIR: folder, RECORD_RETENTION }: Settings): Side {
+function openFolder(side: SideName, settings: Settings): Side {
+  const { DATA_DIR: folder, RECORD_RETENTION, AUDIT_RETENTION } = settings;
   const problem = folderProblem(side, folder);
   if (problem !== undefined) throw new UnusableSide(side, problem, true);
   try {
     return {
-      store: openCopiedStore(folder, RECORD_RETENTION),
+      store: openCopiedStore(folder, {
+        recordRetentionSeconds: RECORD_RETENTION,
+        auditRetentionSeconds: AUDIT_RETENTION,
+      }),
       recordRetentionSeconds: RECORD_RETENTION,
       lastFaultMs: () => 0,
       describe: errorMessage,

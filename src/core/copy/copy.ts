@@ -2,7 +2,7 @@ import type { ComparedSide, Digest } from "./digest.ts";
 import { createDigest } from "./digest.ts";
 import type { CopyConflict, Kind } from "./kinds.ts";
 import { forEachKind } from "./kinds.ts";
-import type { CopiedStore, PutOutcome, RowChange } from "./ports.ts";
+import type { CopiedStore, PutOutcome, RowChange, RowStore } from "./ports.ts";
 
 /** The sides of a copy. */
 export interface CopyDeps {
@@ -63,8 +63,9 @@ async function copyKind<Row>(kind: Kind<Row>, deps: CopyDeps): Promise<CopiedKin
   let read = 0;
   let written = 0;
   const conflicts: CopyConflict[] = [];
+  const to = kind.of(deps.target);
   for await (const rows of pagesOf(kind, deps, deps.source)) {
-    const outcomes = await putRows(kind, deps, rows);
+    const outcomes = await putRows(kind, to, rows);
     read += rows.length;
     for (const { row, outcome } of outcomes) {
       if (outcome === "written") written++;
@@ -75,8 +76,7 @@ async function copyKind<Row>(kind: Kind<Row>, deps: CopyDeps): Promise<CopiedKin
 }
 
 /** Reads, merges and writes until no other change of the target comes in between. */
-async function putRows<Row>(kind: Kind<Row>, { target }: Pick<CopyDeps, "target">, rows: readonly Row[]) {
-  const to = kind.of(target);
+async function putRows<Row>(kind: Kind<Row>, to: RowStore<Row>, rows: readonly Row[]) {
   const ended: { readonly row: Row; readonly outcome: PutOutcome }[] = [];
   let pending = rows;
   for (let attempt = 0; pending.length > 0; attempt++) {
@@ -101,10 +101,11 @@ async function putRows<Row>(kind: Kind<Row>, { target }: Pick<CopyDeps, "target"
 async function compareKind<Row>(kind: Kind<Row>, deps: CopyDeps): Promise<ComparedKind> {
   const lacks = kind.lacks ?? ((source, stored) => kind.merge(source, stored) !== undefined);
   const [ofSource, ofTarget] = [createDigest(deps.sha256Hex), createDigest(deps.sha256Hex)];
+  const to = kind.of(deps.target);
   let missing = 0;
   for await (const rows of pagesOf(kind, deps, deps.source)) {
     addAll(kind, ofSource, rows);
-    const stored = await kind.of(deps.target).find(rows);
+    const stored = await to.find(rows);
     missing += rows.filter((row, at) => lacks(row, stored[at])).length;
   }
   for await (const rows of pagesOf(kind, deps, deps.target)) addAll(kind, ofTarget, rows);

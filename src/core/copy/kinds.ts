@@ -33,6 +33,7 @@ export interface CopyConflict {
 export interface Kind<Row> {
   /** For people. */
   readonly name: string;
+  /** The rows for one pass over them. */
   readonly of: (store: CopiedStore) => RowStore<Row>;
   /** The row that the target must hold; undefined if it needs no write. */
   readonly merge: (source: Row, stored: Row | undefined) => Row | undefined;
@@ -109,7 +110,7 @@ const USAGE: Kind<UsageRow> = {
 
 const AUDIT: Kind<AuditRow> = {
   name: "audit events",
-  of: ({ rows }) => rows.audit,
+  of: ({ rows }) => rows.audit(),
   merge: (source, stored) => (stored === undefined ? source : undefined),
   textOf: ({ event }) => JSON.stringify(event),
 };
@@ -180,10 +181,14 @@ function mergeKey(source: KeyRow, stored: KeyRow | undefined): KeyRow | undefine
 function mergePhase(source: PhaseRow, stored: PhaseRow | undefined): PhaseRow | undefined {
   if (stored === undefined) return source;
   const [from, to, copied] = [source.state, stored.state, stored.copied];
-  if (copied?.sourceVersion === from.version || isSamePhase(from, to)) return undefined;
+  if (isSamePhase(from, to)) return undefined;
+  // A source that has lost steps can give their versions to others, so a version says nothing about what a copy has brought.
   const isCopy = copied?.version === to.version;
-  const isNewer = from.version > (isCopy ? copied.sourceVersion : to.version);
-  if (isCopy || from.chosen === to.chosen ? !isNewer : to.chosen) return undefined;
+  if (!isCopy) {
+    if (copied?.sourceVersion === from.version) return undefined;
+    const isNewer = from.version > to.version;
+    if (from.chosen === to.chosen ? !isNewer : to.chosen) return undefined;
+  }
   const version = Math.max(from.version, to.version + 1);
   return { ...source, state: { ...from, version }, copied: { sourceVersion: from.version, version } };
 }

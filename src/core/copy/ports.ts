@@ -64,7 +64,7 @@ export interface AuditRow {
   readonly origin: Origin;
 }
 
-/** Where an event was written first. Events of one store keep their order in every copy. */
+/** Where an event was written first. */
 export interface Origin {
   readonly store: string;
   /** The position in that store: `N` or `N-N`. */
@@ -136,5 +136,6 @@ export interface CopiedRows {
   readonly overrides: RowStore<EntryOf<"override">>;
   readonly quotas: RowStore<QuotaRow>;
   readonly usage: RowStore<UsageRow>;
-  readonly audit: RowStore<AuditRow>;
+  /** For one pass: it remembers what it has read. */
+  readonly audit: () => RowStore<AuditRow>;
 }

@@ -49,9 +49,9 @@ const LISTENER_SETTINGS = {
   },
   GRPC_SERVER: {
     meaning:
-      "The gRPC server: `http2`, Latchkey's own HTTP/2 server, or `grpc-js`, the fallback. With `grpc-js` a Check costs four times as much.",
+      "The gRPC server: `http2`, Latchkey's own HTTP/2 server; `grpc-js`, the fallback; or `shadow`, Latchkey's own server with a copy of its traffic on `grpc-js`, which is compared. With `grpc-js` a Check costs four times as much. `shadow` needs a processor core and up to 512 MiB more.",
     default: "http2",
-    schema: z.enum(["http2", "grpc-js"]),
+    schema: z.enum(["http2", "grpc-js", "shadow"]),
   },
   GRPC_MAX_HEADER_BYTES: {
     meaning:

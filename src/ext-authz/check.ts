@@ -4,6 +4,8 @@ import { encodeCheckResponse } from "./check-response-encoder.ts";
 import type { CheckPorts } from "./decide.ts";
 import { createDecide } from "./decide.ts";
 import { CHECK_PATH } from "./method.ts";
+import type { ResponseObserver } from "./observed-encoder.ts";
+import { createObservedEncoder } from "./observed-encoder.ts";
 import { createResponseEncoder } from "./response-cache.ts";
 import type { TicketIssuer } from "./ticket-fragment.ts";
 
@@ -22,11 +24,18 @@ const FALLBACK_DENIAL = encodeCheckResponse({
   denied_response: { status: { code: 503 } },
 });
 
-export function createCheck(ports: CheckPorts, tickets?: TicketIssuer): Check {
+export interface CheckOptions {
+  readonly tickets?: TicketIssuer;
+  /** Takes each response, for the shadow. */
+  readonly observer?: ResponseObserver | undefined;
+}
+
+export function createCheck(ports: CheckPorts, { tickets, observer }: CheckOptions = {}): Check {
   return createDecide<Uint8Array, Uint8Array>(ports, {
     operation: () => OPERATION,
     decode: decodeCheckRequest,
-    encode: createResponseEncoder(tickets),
+    encode:
+      observer === undefined ? createResponseEncoder(tickets) : createObservedEncoder(observer, tickets),
     fallback: FALLBACK_DENIAL,
   });
 }

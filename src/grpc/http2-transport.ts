@@ -42,6 +42,7 @@ export function callOptions(
     maxHeaderBytes: options.maxHeaderBytes ?? DEFAULT_MAX_HEADER_BYTES,
     maxRequestMs: MAX_CALL_MS,
     singleFields: SINGLE_FIELDS,
+    ...(options.onOpened !== undefined && { onOpened: options.onOpened }),
     onFault: options.onFault ?? (() => undefined),
   };
 }

@@ -62,7 +62,7 @@ function applicationHandler({ handle, handlesInvalid }: UnaryMethod, nowMs: () =
   return (received, stream) => {
     if (received.kind === "invalid" && !handlesInvalid) return rejectCall(stream, received.rejection);
     const message = received.kind === "message" ? received.message : undefined;
-    const response = handle(message, stream.deadlineMs - nowMs());
+    const response = handle(message, stream.deadlineMs - nowMs(), stream.connection.socket);
     if (!(response instanceof Promise)) return sendUnaryResponse(stream, response);
     response
       .then((settled) => sendUnaryResponse(stream, settled))

@@ -1,3 +1,4 @@
+import type { Socket } from "node:net";
 import type { ListenerTls } from "../config/certificates.ts";
 import type { MaybePromise } from "../core/maybe-promise.ts";
 import type { Health } from "./health.ts";
@@ -10,8 +11,13 @@ export interface UnaryMethod {
    * Must neither throw nor reject.
    * @param message `undefined` stands for a message that could not be received
    * @param timeLeftMs milliseconds until the deadline of the call
+   * @param socket the connection of the call, on our own HTTP/2
    */
-  readonly handle: (message: Uint8Array | undefined, timeLeftMs: number) => MaybePromise<Uint8Array>;
+  readonly handle: (
+    message: Uint8Array | undefined,
+    timeLeftMs: number,
+    socket?: Socket,
+  ) => MaybePromise<Uint8Array>;
   /**
    * Whether `handle` also answers a call that cannot be received. If not, such a call ends with an HTTP or gRPC status. A method
    * whose client treats such a status as success needs this to fail closed.
@@ -28,6 +34,8 @@ export interface TransportOptions {
   readonly tls?: ListenerTls;
   /** Maximum size of the metadata of a call, counted as in RFC 9113 §6.5.2. A call with more cannot be received. */
   readonly maxHeaderBytes?: number;
+  /** Called with each connection of our own HTTP/2 before its first byte is read. Must not throw. */
+  readonly onOpened?: (socket: Socket) => void;
   /** Called with an exception of this program that ended a connection. As far as we know, no client can cause one. */
   readonly onFault?: (error: unknown) => void;
 }

@@ -21,6 +21,8 @@ export interface ConnectionDeps {
   /** A stream that is not closed after this time is reset, unless `onRequest` sets another deadline. */
   readonly maxRequestMs: number;
   readonly singleFields: SingleFields;
+  /** Called with each connection before its first byte is read. Must not throw. */
+  readonly onOpened?: (socket: Socket) => void;
   /** Called when the first SETTINGS frame of a connection has arrived. */
   readonly onEstablished?: (socket: Socket) => void;
   /** Called with an exception of this program, which has ended its connection. */

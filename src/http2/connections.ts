@@ -53,6 +53,7 @@ export function createConnections(deps: ConnectionDeps): Connections {
   sweep.unref();
   return {
     add(socket) {
+      deps.onOpened?.(socket);
       const connection = serveConnection(socket, deps, load);
       open.add(connection);
       socket.on("close", () => {

@@ -25,8 +25,8 @@ export interface RateLimitRequest {
 }
 
 /** Envoy's configuration has a descriptor for each of its actions, so real requests have a few. */
-const MAX_DESCRIPTORS = 64;
-const MAX_ENTRIES = 64;
+export const MAX_DESCRIPTORS = 64;
+export const MAX_ENTRIES = 64;
 
 /** Throws a RangeError if the message does not decode, or has more than 64 descriptors or entries of one descriptor. */
 export function decodeRateLimitRequest(message: Uint8Array): RateLimitRequest {

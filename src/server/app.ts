@@ -13,6 +13,8 @@ import { startBackgroundWork } from "./background.ts";
 import { createCharges } from "./charges.ts";
 import { createAuthorizePorts, createChecks } from "./check-handler.ts";
 import { compareWithFleet } from "./fleet-settings.ts";
+import type { GrpcShadow } from "./grpc-shadow/shadow.ts";
+import { startGrpcShadow } from "./grpc-shadow/shadow.ts";
 import { followKeyAges } from "./key-ages.ts";
 import { createLegacyServices, loadPhase } from "./legacy.ts";
 import type { Addresses, Listeners } from "./listeners.ts";
@@ -69,19 +71,28 @@ export async function startApp(options: AppOptions): Promise<StartedApp> {
   ops.setReadiness(readiness);
   // Closes run in reverse order: the listeners close before the services that their open calls need.
   const serviceRuntime = { ...runtime, shutdown: shutdown.group() };
-  const checksBeforeStore = createChecksBeforeStore(runtime, { policy: policy.current, tracing });
+  const grpcShadow = startGrpcShadow(runtime);
+  const beforeStore = { policy: policy.current, tracing, grpcShadow };
   const listeners = createListeners(
     { ...runtime, shutdown: shutdown.group() },
-    { readiness, ops, checksBeforeStore },
+    { readiness, ops, checksBeforeStore: createChecksBeforeStore(runtime, beforeStore), grpcShadow },
   );
   const { retry, stop } = createStartWait({ log, onUnavailable: listeners.openWaiting });
-  const ready = openServices(serviceRuntime, { ...options, tracing, listeners, readiness, retry });
+  const ready = openServices(serviceRuntime, {
+    ...options,
+    tracing,
+    grpcShadow,
+    listeners,
+    readiness,
+    retry,
+  });
   shutdown.defer("the start", () => stop(ready));
   return { ready, drain: listeners.drain, skipDrain: listeners.skipDrain };
 }
 
 interface ServiceDeps extends Omit<AppOptions, keyof Runtime> {
   readonly tracing: Tracing | undefined;
+  readonly grpcShadow: GrpcShadow | undefined;
   readonly listeners: Listeners;
   readonly readiness: Readiness;
   readonly retry: RetryUntilAvailable;
@@ -117,7 +128,7 @@ async function openServices(runtime: Runtime, deps: ServiceDeps): Promise<Addres
   const services = { policy, registry, verifier, secrets, stores, metering, signingKeys: signing.keys };
   const addresses = await deps.listeners.serve({
     ...{ ...services, version: deps.version },
-    checks: createChecks(runtime, { ports, stores, charges, background, metering, audit, tracing }),
+    checks: createChecks(runtime, { ports, stores, charges, background, metering, audit, ...deps }),
     ...createOperatorViews(runtime, { ...deps, ...services, ports, keysAddedMs }),
     verification: audit.verification,
     surveys: openSurveys(runtime, { registry, stores }),

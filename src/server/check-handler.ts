@@ -23,6 +23,7 @@ import type { Tracing } from "../telemetry/tracing.ts";
 import type { Audit } from "./audit.ts";
 import type { BackgroundWork } from "./background.ts";
 import type { Charges } from "./charges.ts";
+import type { GrpcShadow } from "./grpc-shadow/shadow.ts";
 import { withIssuers } from "./issuers.ts";
 import type { Stores } from "./ports.ts";
 import { createRateLimits } from "./rate-limits.ts";
@@ -83,6 +84,7 @@ export interface CheckDeps {
   readonly metering: Pick<Metering, "meter">;
   readonly audit: Audit;
   readonly tracing: Tracing | undefined;
+  readonly grpcShadow: GrpcShadow | undefined;
 }
 
 /** One way to decide for each kind of request. */
@@ -95,7 +97,7 @@ export interface Checks {
 /** Serves Envoy's Checks and other proxies' calls. Each decision is counted, traced and audited. */
 export function createChecks(
   { log, metrics, clock, settings }: Runtime,
-  { ports, stores, charges, background, metering: { meter }, audit, tracing }: CheckDeps,
+  { ports, stores, charges, background, metering: { meter }, audit, tracing, grpcShadow }: CheckDeps,
 ): Checks {
   const onUnknownPlan = createUnknownPlans({ log, metrics });
   const undecodableLog = (fault: (typeof FAULTS)["undecodable" | "undescribed"]) =>
@@ -125,7 +127,7 @@ export function createChecks(
   };
   const forwardPorts = { ...checkPorts, onUndecodable: undecodableLog(FAULTS.undescribed) };
   return {
-    check: createCheck(checkPorts, charges.tickets),
+    check: createCheck(checkPorts, { tickets: charges.tickets, observer: grpcShadow?.responses }),
     forwardCheck: createForwardCheck(forwardPorts, { trustedHops: settings.AUTH_TRUSTED_HOPS }),
     shouldRateLimit: createRateLimits(
       { log, metrics },

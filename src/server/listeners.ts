@@ -15,6 +15,7 @@ import type { ApiDeps, ApiEndpoints } from "./api-endpoints.ts";
 import { apiEndpoints } from "./api-endpoints.ts";
 import { openForwardAuth } from "./auth-listener.ts";
 import type { Checks } from "./check-handler.ts";
+import type { GrpcShadow } from "./grpc-shadow/shadow.ts";
 import { openTls } from "./listener-tls.ts";
 import type { OpsListener } from "./ops-listener.ts";
 import type { Stores } from "./ports.ts";
@@ -48,6 +49,7 @@ export interface ListenerDeps {
   readonly ops: Pick<OpsListener, "address">;
   /** Decide until `serve` is called. */
   readonly checksBeforeStore: Checks;
+  readonly grpcShadow: GrpcShadow | undefined;
 }
 
 /** What the listeners serve once the store has responded. */
@@ -142,16 +144,18 @@ async function openAll(opening: Opening, endpoints?: ApiEndpoints): Promise<Open
   return { grpc, http, operator, auth: await openAuth(opening) };
 }
 
-async function openGrpc({ runtime, state }: Opening): Promise<GrpcServer> {
+async function openGrpc({ runtime, state, grpcShadow }: Opening): Promise<GrpcServer> {
   const { settings, log, shutdown } = runtime;
   const listen = formatListen(settings.GRPC_LISTEN);
+  const methods = [
+    checkMethod((message, timeLeftMs) => state.checks.check(message, timeLeftMs)),
+    shouldRateLimitMethod((message, timeLeftMs) => state.checks.shouldRateLimit(message, timeLeftMs)),
+  ];
   const server = await startGrpcServer({
     listen,
-    methods: [
-      checkMethod((message, timeLeftMs) => state.checks.check(message, timeLeftMs)),
-      shouldRateLimitMethod((message, timeLeftMs) => state.checks.shouldRateLimit(message, timeLeftMs)),
-    ],
-    transport: settings.GRPC_SERVER,
+    methods: grpcShadow === undefined ? methods : methods.map(grpcShadow.observe),
+    ...(grpcShadow !== undefined && { onOpened: grpcShadow.onOpened }),
+    transport: settings.GRPC_SERVER === "grpc-js" ? "grpc-js" : "http2",
     maxHeaderBytes: settings.GRPC_MAX_HEADER_BYTES,
     onFault: (error) => log.error({ err: error }, FAULTS.connection),
     onReachable(isReachable) {

@@ -10,12 +10,14 @@ import { createForwardCheck } from "../forward-auth/forward-check.ts";
 import { FAULTS } from "../telemetry/fault-messages.ts";
 import type { Tracing } from "../telemetry/tracing.ts";
 import type { Checks } from "./check-handler.ts";
+import type { GrpcShadow } from "./grpc-shadow/shadow.ts";
 import { createRateLimits } from "./rate-limits.ts";
 import type { Runtime } from "./runtime.ts";
 
 export interface StartupCheckDeps {
   readonly policy: () => Policy;
   readonly tracing: Tracing | undefined;
+  readonly grpcShadow: GrpcShadow | undefined;
 }
 
 /** Never called, because no key is verified. */
@@ -31,7 +33,7 @@ const NO_LIMITS: DescriptorLimits = {
  */
 export function createChecksBeforeStore(
   { log, metrics, settings }: Pick<Runtime, "log" | "metrics" | "settings">,
-  { policy, tracing }: StartupCheckDeps,
+  { policy, tracing, grpcShadow }: StartupCheckDeps,
 ): Checks {
   const authorize = createAuthorize({
     policy,
@@ -59,7 +61,7 @@ export function createChecksBeforeStore(
     onFault: (error, decisionId) => log.error({ err: error, decisionId }, FAULTS.check),
   };
   return {
-    check: createCheck(ports),
+    check: createCheck(ports, { observer: grpcShadow?.responses }),
     forwardCheck: createForwardCheck(ports, { trustedHops: settings.AUTH_TRUSTED_HOPS }),
     shouldRateLimit: createRateLimits(
       { log, metrics },

@@ -47,6 +47,19 @@ export const FAULTS = {
     effect: "that connection is closed, and the client retries on another one",
     action: "the error: it is a defect, please report it",
   },
+  grpcShadowDiffers: {
+    event: "Latchkey's gRPC server and its shadow on grpc-js differ",
+    effect:
+      "no request is affected, because the shadow answers nobody; at most one such line is logged per minute, and `unlogged` counts the reports in between",
+    action:
+      "`method` and `fields`: it is a defect, please report it; GRPC_SERVER=grpc-js switches to the other server",
+  },
+  grpcShadowFailed: {
+    event: "the shadow of the gRPC server failed",
+    effect:
+      "no request is affected; the shadow starts again in a minute, and compares the connections that open after that",
+    action: "the error, and whether the machine has a processor core and 512 MiB left for the shadow",
+  },
   policyRejected: {
     event: "the changed policy is invalid and was not loaded",
     effect: "the old policy stays in force",

@@ -5,6 +5,15 @@ import type { Instruments } from "./instruments.ts";
 /** The label of credentials that belong to no issuer of the policy, whose names begin with a letter. */
 const OTHER_ISSUER = "_other";
 
+export const GRPC_SHADOW_RESULTS = [
+  "equal",
+  "request_differs",
+  "response_differs",
+  "skipped",
+  "failed",
+] as const;
+export type GrpcShadowResult = (typeof GRPC_SHADOW_RESULTS)[number];
+
 /** Metrics of the audit log, the policy, the signing keys and the certificates of an instance. */
 export interface InstanceMeter {
   auditLines(
@@ -23,6 +32,8 @@ export interface InstanceMeter {
   tokenRejected(refused: RejectedToken): void;
   /** A response of the forward-auth listener. */
   forwardAuthAnswer(form: "envoy" | "forward" | "original" | "none", status: number): void;
+  /** Calls that were compared with the shadow of the gRPC server, or could not be. */
+  grpcShadowCompared(result: GrpcShadowResult, calls: number): void;
   /** A descriptor of Envoy's Rate Limit Service. `domain` is one of the policy's, or `none`. */
   rateLimitDecided(domain: string, result: string): void;
   /** A charge after the response has been counted, or not accepted. */
@@ -46,6 +57,7 @@ export function createInstanceMeter(instruments: Instruments): InstanceMeter {
   for (const clock of ["wall", "store"]) instruments.clockJumps.inc({ clock }, 0);
   for (const kind of ["lifecycle", "request", "access", "quota", "charge", "gap", "dropped"])
     auditLines.inc({ kind }, 0);
+  for (const result of GRPC_SHADOW_RESULTS) instruments.grpcShadow.inc({ result }, 0);
   return {
     auditLines: (kind, lines) => auditLines.inc({ kind }, lines),
     auditDropped: (lines) => auditDropped.inc(lines),
@@ -57,6 +69,7 @@ export function createInstanceMeter(instruments: Instruments): InstanceMeter {
     unknownPlan: () => instruments.unknownPlans.inc(),
     tokenRejected: ({ issuer = OTHER_ISSUER, cause }) => instruments.tokenRefusals.inc({ issuer, cause }),
     forwardAuthAnswer: (form, status) => instruments.forwardAuth.inc({ form, status }),
+    grpcShadowCompared: (result, calls) => instruments.grpcShadow.inc({ result }, calls),
     rateLimitDecided: (domain, result) => instruments.rateLimitDecisions.inc({ domain, result }),
     charged({ result, unit = "none", amount }) {
       instruments.charges.inc({ unit, result });

@@ -1,0 +1,72 @@
+/**
+ * Sweeps after which a call that only one server has received is late. Longer than any decision takes. Sweeps are counted, not
+ * seconds, because a process that was paused must not judge at once what it has not read yet.
+ */
+const SWEEPS_TO_MATCH = 15;
+
+/** A call that only one of the two servers has received so far. */
+export interface Unmatched<Ours, Theirs> {
+  readonly ours?: Ours;
+  readonly theirs?: Theirs;
+}
+
+/** Pairs the calls of two servers by their content. Calls with equal content are interchangeable. */
+export interface CallPairs<Ours, Theirs> {
+  /** The call of the other server with this content. If there is none, this one waits for it. */
+  pairOurs(key: string, call: Ours): Theirs | undefined;
+  pairTheirs(key: string, call: Theirs): Ours | undefined;
+  /** Calls that wait. */
+  size(): number;
+  /** Called once a second. Returns the calls that have waited too long, and forgets them. */
+  takeLate(): readonly Unmatched<Ours, Theirs>[];
+  clear(): void;
+}
+
+export function createCallPairs<Ours, Theirs>(): CallPairs<Ours, Theirs> {
+  type Waiting = Unmatched<Ours, Theirs> & { sweeps: number };
+  /** In the order of their arrival. All calls of one list are of one server. */
+  const waiting = new Map<string, Waiting[]>();
+  let size = 0;
+  const wait = (key: string, call: Unmatched<Ours, Theirs>) => {
+    const same = waiting.get(key);
+    if (same === undefined) waiting.set(key, [{ ...call, sweeps: 0 }]);
+    else same.push({ ...call, sweeps: 0 });
+    size++;
+  };
+  const remove = (key: string, same: Waiting[], count: number) => {
+    same.splice(0, count);
+    if (same.length === 0) waiting.delete(key);
+    size -= count;
+  };
+  const takeFirst = <Side extends "ours" | "theirs">(key: string, side: Side): Waiting[Side] | undefined => {
+    const same = waiting.get(key);
+    const found = same?.[0]?.[side];
+    if (same !== undefined && found !== undefined) remove(key, same, 1);
+    return found;
+  };
+  return {
+    pairOurs(key, ours) {
+      const theirs = takeFirst(key, "theirs");
+      if (theirs === undefined) wait(key, { ours });
+      return theirs;
+    },
+    pairTheirs(key, theirs) {
+      const ours = takeFirst(key, "ours");
+      if (ours === undefined) wait(key, { theirs });
+      return ours;
+    },
+    size: () => size,
+    takeLate() {
+      return [...waiting].flatMap(([key, same]) => {
+        for (const call of same) call.sweeps++;
+        const late = same.filter(({ sweeps }) => sweeps > SWEEPS_TO_MATCH);
+        remove(key, same, late.length);
+        return late;
+      });
+    },
+    clear() {
+      waiting.clear();
+      size = 0;
+    },
+  };
+}

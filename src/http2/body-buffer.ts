@@ -1,7 +1,6 @@
 import type { OnBody, Stream } from "./connection-state.ts";
+import { releaseBody } from "./stream.ts";
 
-/** Maximum bytes of incomplete requests on one connection. All connections together have a limit, too (see load.ts). */
-const MAX_CONNECTION_BYTES = 16 * 1024 * 1024;
 const NO_BYTES = Buffer.alloc(0);
 
 /** A complete body, valid during the call only. Undefined: the body is too long, contradicts its content-length, or exceeds a memory limit. */
@@ -16,7 +15,7 @@ export function bufferBody(
   onWholeBody: (stream: Stream, body: WholeBody) => void,
 ): { readonly onBody: OnBody; readonly onBodyRejected: (stream: Stream) => void } {
   const onBodyRejected = (stream: Stream) => {
-    release(stream);
+    releaseBody(stream);
     if (stream.onBody === undefined) return;
     stream.onBody = undefined;
     onWholeBody(stream, undefined);
@@ -26,21 +25,21 @@ export function bufferBody(
     if (isLast && stream.bodyBytes === 0) return onWholeBody(stream, piece);
     const bytes = stream.bodyBytes + piece.length;
     if (bytes > maxBytes) return onBodyRejected(stream);
-    while (stream.connection.bufferedBytes + piece.length > MAX_CONNECTION_BYTES) {
+    const { connection } = stream;
+    while (connection.bufferedBytes + piece.length > connection.load.limits.buffered.connection) {
       const largest = largestOf(stream);
       largest.onBodyRejected?.(largest);
       if (largest === stream) return;
     }
     stream.body = append(stream.body ?? NO_BYTES, stream.bodyBytes, piece);
     stream.bodyBytes = bytes;
-    stream.connection.bufferedBytes += piece.length;
-    stream.onClose ??= () => release(stream);
+    connection.bufferedBytes += piece.length;
     if (!isLast) {
-      stream.connection.load.buffered.set(stream, stream.body.length);
+      connection.load.buffered.set(stream, stream.body.length);
       return;
     }
     const body = stream.body.subarray(0, bytes);
-    release(stream);
+    releaseBody(stream);
     onWholeBody(stream, body);
   };
   return { onBody, onBodyRejected };
@@ -52,14 +51,6 @@ function largestOf(stream: Stream): Stream {
   for (const other of stream.connection.streams.values())
     if (other.bodyBytes > largest.bodyBytes) largest = other;
   return largest;
-}
-
-function release(stream: Stream): void {
-  const { connection } = stream;
-  connection.bufferedBytes -= stream.bodyBytes;
-  connection.load.buffered.set(stream, 0);
-  stream.bodyBytes = 0;
-  stream.body = undefined;
 }
 
 /** The capacity doubles, so a body of a thousand pieces is not copied a thousand times. */
@@ -89,6 +80,6 @@ export function countBuffered(stream: Stream): BufferedCount {
       connection.load.buffered.set(stream, bytes);
     },
     bytes: () => counted,
-    isOverLimit: () => connection.bufferedBytes > MAX_CONNECTION_BYTES,
+    isOverLimit: () => connection.bufferedBytes > connection.load.limits.buffered.connection,
   };
 }

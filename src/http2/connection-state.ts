@@ -29,8 +29,28 @@ export interface ConnectionDeps {
   readonly onFault: (error: unknown) => void;
 }
 
+/** Bytes of one kind that clients make this process keep. */
+interface ByteLimits {
+  /** Over all connections. */
+  readonly process: number;
+  readonly connection: number;
+}
+
+/** Limits of what clients make this process keep. See load.ts. */
+export interface LoadLimits {
+  /** Of incomplete requests. */
+  readonly buffered: ByteLimits;
+  /** Of responses that wait for flow-control windows. */
+  readonly pending: ByteLimits;
+  /** Of sockets whose clients do not read. Above the limit of a connection, the server stops reading from its client. */
+  readonly unsent: ByteLimits;
+  /** Number of incomplete requests, over all connections. */
+  readonly incompleteRequests: number;
+}
+
 /** What the clients of all connections together make this process keep. Each amount has its own limit. */
 export interface Load {
+  readonly limits: LoadLimits;
   /** Bodies of requests that are not complete. */
   readonly buffered: SharedBytes<Stream>;
   /** DATA that waits for a flow-control window of the client. */
@@ -76,8 +96,8 @@ export interface Connection {
   receiveWindow: number;
   /** The client's SETTINGS_INITIAL_WINDOW_SIZE. */
   initialSendWindow: number;
-  /** The send window was exhausted and is open again: streams may wait for it. */
-  windowReopened: boolean;
+  /** The streams whose DATA waits for the window of the connection, in the order in which they began to wait. */
+  readonly blockedStreams: Set<Stream>;
   /** Bytes of incomplete requests that handlers keep. */
   bufferedBytes: number;
   /** Bytes of responses that wait for a flow-control window. */

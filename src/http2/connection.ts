@@ -40,7 +40,7 @@ export function createConnection(socket: Socket, deps: ConnectionDeps, load: Loa
     sendWindow: INITIAL_WINDOW_BYTES,
     receiveWindow: CONNECTION_WINDOW_BYTES,
     initialSendWindow: INITIAL_WINDOW_BYTES,
-    windowReopened: false,
+    blockedStreams: new Set(),
     bufferedBytes: 0,
     pendingBytes: 0,
     tableSizeUpdatePending: false,

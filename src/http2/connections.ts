@@ -78,7 +78,8 @@ export function createConnections(deps: ConnectionDeps): Connections {
   };
 }
 
-function closeOverdue(open: Iterable<Connection>, nowMs: number): void {
+/** Ends connections without SETTINGS, and resets streams whose deadline has passed. */
+export function closeOverdue(open: Iterable<Connection>, nowMs: number): void {
   for (const { streams, settingsReceived, openedMs, socket } of open) {
     if (!settingsReceived && nowMs - openedMs > SETTINGS_TIMEOUT_MS) socket.destroy();
     for (const stream of streams.values())

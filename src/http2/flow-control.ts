@@ -60,7 +60,6 @@ export function consumeSendWindow(stream: Stream, bytes: number): void {
 /** Applies a WINDOW_UPDATE for the whole connection (RFC 9113 §6.9.1). */
 export function extendConnectionWindow(connection: Connection, bytes: number): ErrorCode | undefined {
   if (connection.sendWindow + bytes > MAX_WINDOW_BYTES) return ERROR_CODE.FLOW_CONTROL_ERROR;
-  if (connection.sendWindow <= 0) connection.windowReopened = true;
   connection.sendWindow += bytes;
   return undefined;
 }

@@ -1,27 +1,28 @@
 import { failConnection } from "./connection.ts";
-import type { Connection, Load, Stream } from "./connection-state.ts";
+import type { Connection, Load, LoadLimits, Stream } from "./connection-state.ts";
 import { ERROR_CODE } from "./frames.ts";
 import { createSharedBytes } from "./shared-bytes.ts";
 import { canReceive, closeStream, sendReset } from "./stream.ts";
 
-/** Maximum bytes of incomplete requests, over all connections. */
-const MAX_BUFFERED_BYTES = 64 * 1024 * 1024;
-/** Maximum bytes of responses that wait for flow-control windows, over all connections. */
-const MAX_PENDING_BYTES = 32 * 1024 * 1024;
-/** Maximum bytes in sockets whose clients do not read, over all connections. */
-const MAX_UNSENT_BYTES = 64 * 1024 * 1024;
+const MIB = 1024 * 1024;
 
-/** Maximum number of incomplete requests, over all connections: those of sixteen full connections. */
-export const MAX_INCOMPLETE_REQUESTS = 16 * 1024;
+const LIMITS: LoadLimits = {
+  buffered: { process: 64 * MIB, connection: 16 * MIB },
+  pending: { process: 32 * MIB, connection: 4 * MIB },
+  unsent: { process: 64 * MIB, connection: MIB },
+  // Those of sixteen full connections.
+  incompleteRequests: 16 * 1024,
+};
 
 /** @param connections the open connections of the process */
-export function createLoad(connections: Iterable<Connection>): Load {
+export function createLoad(connections: Iterable<Connection>, limits: LoadLimits = LIMITS): Load {
   return {
-    buffered: createSharedBytes<Stream>(MAX_BUFFERED_BYTES, (stream) => stream.onBodyRejected?.(stream)),
-    pending: createSharedBytes<Stream>(MAX_PENDING_BYTES, (stream) =>
+    limits,
+    buffered: createSharedBytes<Stream>(limits.buffered.process, (stream) => stream.onBodyRejected?.(stream)),
+    pending: createSharedBytes<Stream>(limits.pending.process, (stream) =>
       sendReset(stream, ERROR_CODE.ENHANCE_YOUR_CALM),
     ),
-    unsent: createSharedBytes<Connection>(MAX_UNSENT_BYTES, ({ socket }) => socket.destroy()),
+    unsent: createSharedBytes<Connection>(limits.unsent.process, ({ socket }) => socket.destroy()),
     incompleteRequests: 0,
     onTooManyIncomplete() {
       const worst = maxBy(connections, countIncomplete);

@@ -5,10 +5,7 @@ import { CONNECTION_WINDOW_BYTES } from "./flow-control.ts";
 import { createFrameParser } from "./frame-parser.ts";
 import { encodeUint32s, FRAME, INITIAL_WINDOW_BYTES, SETTING, settingsPayload } from "./frames.ts";
 import { closeStream } from "./stream.ts";
-import { flushBlocked } from "./stream-writer.ts";
-
-/** The server stops reading from a client while more than this waits in its socket. */
-const MAX_UNSENT_BYTES = 1024 * 1024;
+import { flushBlocked, notifyDrained } from "./stream-writer.ts";
 
 /** Serves HTTP/2 on a socket that has just been opened. */
 export function serveConnection(socket: Socket, deps: ConnectionDeps, load: Load): Connection {
@@ -25,12 +22,12 @@ export function serveConnection(socket: Socket, deps: ConnectionDeps, load: Load
       deps.onFault(error);
       socket.destroy();
     }
-    if (socket.writableLength > MAX_UNSENT_BYTES) socket.pause();
+    if (socket.writableLength > load.limits.unsent.connection) socket.pause();
   });
   socket.on("drain", () => {
     load.unsent.set(connection, 0);
     socket.resume();
-    for (const stream of connection.streams.values()) stream.onDrain?.();
+    for (const stream of connection.streams.values()) notifyDrained(stream);
   });
   // A broken connection affects its client only, whose responses are discarded.
   socket.on("error", () => undefined);

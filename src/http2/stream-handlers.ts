@@ -3,7 +3,6 @@ import type { Connection, Stream } from "./connection-state.ts";
 import { consumeConnectionWindow, consumeStreamWindow, replenishWindow } from "./flow-control.ts";
 import type { ErrorCode, Frame } from "./frames.ts";
 import { contentOf, ERROR_CODE, FLAG } from "./frames.ts";
-import { MAX_INCOMPLETE_REQUESTS } from "./load.ts";
 import type { HeadFault, RequestHead } from "./request-head.ts";
 import { finishHead, hasPseudoField, trailersFault } from "./request-head.ts";
 import { canReceive, createStream, halfCloseRemote, resetWithinBudget } from "./stream.ts";
@@ -37,7 +36,7 @@ export function openStream(
   deps.onRequest(stream, head, nowMs);
   if (stream.state === "closed") return undefined;
   if (isEndStream) deliverData(stream, NO_BYTES, true);
-  else if (load.incompleteRequests > MAX_INCOMPLETE_REQUESTS) load.onTooManyIncomplete();
+  else if (load.incompleteRequests > load.limits.incompleteRequests) load.onTooManyIncomplete();
   return undefined;
 }
 

@@ -4,8 +4,6 @@ import { ERROR_CODE, FLAG, FRAME, FRAME_HEAD_BYTES, writeFrameHead } from "./fra
 import { compact } from "./kept-bytes.ts";
 import { canSend, halfCloseLocal, sendReset } from "./stream.ts";
 
-/** DATA of one connection that waits for a flow-control window. */
-const MAX_PENDING_BYTES = 4 * 1024 * 1024;
 /** A dynamic table size update to 0 (RFC 7541 §6.3): the server puts no field into the client's table. */
 const TABLE_SIZE_0 = Buffer.of(0x20);
 
@@ -34,7 +32,8 @@ export function sendData(stream: Stream, bytes: Buffer): void {
   connection.pendingBytes += bytes.length;
   flushPending(stream);
   keepCompactly(stream, -1);
-  if (connection.pendingBytes > MAX_PENDING_BYTES) sendReset(stream, ERROR_CODE.ENHANCE_YOUR_CALM);
+  if (connection.pendingBytes > connection.load.limits.pending.connection)
+    sendReset(stream, ERROR_CODE.ENHANCE_YOUR_CALM);
 }
 
 /** Ends the response, after all of its body. */
@@ -52,20 +51,30 @@ export function hasPendingData({ pendingData }: Stream): boolean {
 export function resumeStream(stream: Stream): void {
   if (!hasPendingData(stream)) return;
   flushPending(stream);
+  notifyDrained(stream);
+}
+
+/** Calls `onDrain` unless DATA of the stream still waits for a window. */
+export function notifyDrained(stream: Stream): void {
   if (!hasPendingData(stream) && canSend(stream)) stream.onDrain?.();
 }
 
 /**
- * Resumes all streams after the connection's window was exhausted. Called once for all frames that arrived together: with
- * windows that a client opens byte by byte, the server would otherwise visit every stream each time.
+ * Resumes the streams that wait for the connection's window. Called once for all frames that arrived together, because a client
+ * may open the window byte by byte.
  */
 export function flushBlocked(connection: Connection): void {
-  if (!connection.windowReopened || connection.isClosed) return;
-  connection.windowReopened = false;
-  for (const stream of connection.streams.values()) {
-    if (connection.sendWindow <= 0) break;
+  const { blockedStreams } = connection;
+  for (const stream of blockedStreams) {
+    if (connection.sendWindow <= 0 || connection.isClosed) return;
     resumeStream(stream);
+    if (!isBlocked(stream)) blockedStreams.delete(stream);
   }
+}
+
+/** Whether the stream has DATA to send, and only the window of its connection prevents that. */
+function isBlocked(stream: Stream): boolean {
+  return hasPendingData(stream) && stream.sendWindow > 0 && stream.connection.sendWindow <= 0;
 }
 
 /** @param at the index of a piece that may wait for long, as in `Array.prototype.at` */
@@ -90,6 +99,7 @@ function flushPending(stream: Stream): void {
       keepCompactly(stream, 0);
     }
   }
+  if (isBlocked(stream)) connection.blockedStreams.add(stream);
   connection.output.flushSoon();
   connection.load.pending.set(stream, stream.pendingBytes);
   if (stream.state === "closed" || hasPendingData(stream) || stream.trailers === undefined) return;

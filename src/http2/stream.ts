@@ -72,15 +72,26 @@ export function closeStream(stream: Stream): void {
   if (canReceive(stream)) connection.load.incompleteRequests--;
   stream.state = "closed";
   stream.onBody = undefined;
+  if (stream.body !== undefined) releaseBody(stream);
   if (stream.pendingData !== undefined) discardPending(stream);
   connection.streams.delete(stream.id);
   stream.onClose?.();
   closeIfDrained(connection);
 }
 
+/** Frees what is buffered of an incomplete body. */
+export function releaseBody(stream: Stream): void {
+  const { connection } = stream;
+  connection.bufferedBytes -= stream.bodyBytes;
+  connection.load.buffered.set(stream, 0);
+  stream.bodyBytes = 0;
+  stream.body = undefined;
+}
+
 function discardPending(stream: Stream): void {
   stream.connection.pendingBytes -= stream.pendingBytes;
   stream.connection.load.pending.set(stream, 0);
+  stream.connection.blockedStreams.delete(stream);
   stream.pendingBytes = 0;
   stream.pendingData = undefined;
 }

@@ -6,6 +6,12 @@ export interface MemorySocket {
   readonly socket: Socket;
   /** Delivers bytes, unless the server has paused the socket or closed it. Returns whether it took them. */
   deliver(bytes: Buffer): boolean;
+  /** Whether `deliver` would take bytes. */
+  readonly isReadable: () => boolean;
+  /** From now on, all that is sent waits in the socket. */
+  stopReading(): void;
+  /** Takes all that waits in the socket. */
+  read(): void;
   close(): void;
 }
 
@@ -14,13 +20,15 @@ const HIGH_WATER_MARK_BYTES = 16 * 1024;
 export interface MemorySocketOptions {
   /** Bytes from the server, valid during the call only. */
   readonly onSent: (bytes: Buffer) => void;
-  /** The client takes no bytes, so all that is sent waits in the socket. */
+  /** The client takes no bytes until `read`. */
   readonly readsNothing?: boolean;
 }
 
 export function memorySocket({ onSent, readsNothing = false }: MemorySocketOptions): MemorySocket {
   const events = new EventEmitter();
   let isPaused = false;
+  let isReading = !readsNothing;
+  let unwritten: (() => void)[] = [];
   const close = () => {
     if (state.destroyed) return;
     state.destroyed = true;
@@ -32,8 +40,11 @@ export function memorySocket({ onSent, readsNothing = false }: MemorySocketOptio
     writableLength: 0,
     write(bytes: Buffer, onWritten: () => void): boolean {
       onSent(bytes);
-      if (readsNothing) state.writableLength += bytes.length;
-      else onWritten();
+      if (isReading) onWritten();
+      else {
+        state.writableLength += bytes.length;
+        unwritten.push(onWritten);
+      }
       return state.writableLength < HIGH_WATER_MARK_BYTES;
     },
     pause() {
@@ -44,7 +55,7 @@ export function memorySocket({ onSent, readsNothing = false }: MemorySocketOptio
     },
     destroySoon() {
       state.writableEnded = true;
-      if (!readsNothing) close();
+      if (isReading) close();
     },
     destroy: close,
   });
@@ -55,6 +66,20 @@ export function memorySocket({ onSent, readsNothing = false }: MemorySocketOptio
       if (state.destroyed || isPaused) return false;
       events.emit("data", bytes);
       return true;
+    },
+    isReadable: () => !state.destroyed && !isPaused,
+    stopReading() {
+      isReading = false;
+    },
+    read() {
+      isReading = true;
+      const [hadWaited, written] = [state.writableLength >= HIGH_WATER_MARK_BYTES, unwritten];
+      unwritten = [];
+      state.writableLength = 0;
+      for (const onWritten of written) onWritten();
+      if (state.destroyed) return;
+      if (state.writableEnded) close();
+      else if (hadWaited) events.emit("drain");
     },
     close,
   };

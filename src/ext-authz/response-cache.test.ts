@@ -137,6 +137,50 @@ test("a response is encoded to the bytes of protobufjs", () => {
   );
 });
 
+test("every response that the messages allow is encoded to the bytes of protobufjs, whatever it leaves out", () => {
+  const pair = fc.record({ key: text, value: text });
+  const option = fc.record(
+    { header: pair, append: fc.record({ value: fc.boolean() }), append_action: fc.constantFrom(0, 1, 2, 3) },
+    { requiredKeys: ["header"] },
+  );
+  const options = fc.array(option, { maxLength: 3 });
+  const texts = fc.array(text, { maxLength: 3 });
+  const metadata = fc.dictionary(text, text, { maxKeys: 3 }).map(toStruct);
+  const allow = fc.record(
+    {
+      status: fc.constant({ code: 0 } as const),
+      ok_response: fc.record(
+        {
+          headers: options,
+          headers_to_remove: texts,
+          response_headers_to_add: options,
+          query_parameters_to_set: fc.array(pair, { maxLength: 3 }),
+          query_parameters_to_remove: texts,
+        },
+        { requiredKeys: [] },
+      ),
+      dynamic_metadata: metadata,
+    },
+    { requiredKeys: ["status", "ok_response"] },
+  );
+  const denial = fc.record(
+    {
+      status: fc.record({ code: fc.constantFrom(3, 7, 16), message: text }, { requiredKeys: ["code"] }),
+      denied_response: fc.record(
+        { status: fc.record({ code: fc.constantFrom(401, 403) }), headers: options, body: text },
+        { requiredKeys: ["status"] },
+      ),
+      dynamic_metadata: metadata,
+    },
+    { requiredKeys: ["status", "denied_response"] },
+  );
+  fc.assert(
+    fc.property(fc.oneof(allow, denial), (response) => {
+      expect(hexOf(encodeCheckResponse(response))).toBe(hexOf(CHECK_METHOD.responseSerialize(response)));
+    }),
+  );
+});
+
 test("every kind of Struct value is encoded to the bytes of protobufjs", () => {
   const value = fc.oneof(
     fc.constant(null),

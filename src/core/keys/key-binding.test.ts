@@ -55,7 +55,7 @@ describe("a key that is bound to a certificate (RFC 8705 §3)", () => {
 });
 
 test("a binding is copied with the parts that it has, and nothing else", () => {
-  const more = { name: "n" };
+  const more: KeyBinding & { readonly name: string } = { name: "n" };
   expect(bindingOf({ ...more, nets: ["192.0.2.0/31"] })).toStrictEqual({ nets: ["192.0.2.0/31"] });
   expect(bindingOf({ ...more, certificate: ONE })).toStrictEqual({ certificate: ONE });
   expect(bindingOf(more)).toStrictEqual({});

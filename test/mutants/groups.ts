@@ -86,7 +86,9 @@ const GROUPS: readonly MutantGroup[] = [
     folder: "src/ext-authz/!(decide).ts",
     files: [],
     // Without `check.test.ts`, whose thousands of pending Checks would take seconds for each mutant.
-    tests: ["src/ext-authz/{auth-request,check-re*,deny-response,rate-limit-headers,response-cache,struct}.test.ts"],
+    tests: [
+      "src/ext-authz/{auth-request,check-re*,deny-response,rate-limit-headers,response-cache,struct}.test.ts",
+    ],
     breakBelow: 0,
   },
   {

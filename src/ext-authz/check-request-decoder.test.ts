@@ -181,6 +181,25 @@ test("lines of one header stay separate, in any spelling and form", () => {
 });
 
 test.each([
+  ["the map of Envoy's default, which has joined the lines of a name", { headers: { "x-a": "b, c" } }, true],
+  [
+    "`encode_raw_headers`, which keeps the lines",
+    { header_map: { headers: [{ key: "x-a", value: "b" }] } },
+    false,
+  ],
+  ["no header", {}, false],
+])("it is known whether lines were joined: %s", (_what, members, joined) => {
+  expect(decodeCheckRequest(http(members)).http?.headers.joined).toBe(joined);
+});
+
+test("a header that a request does not have has no lines, and the names come in the order of the lines", () => {
+  const header_map = { headers: ["b", "A", "b"].map((key) => ({ key, value: "" })) };
+  const headers = decodeCheckRequest(http({ header_map })).http?.headers;
+  expect(headers?.get("c")).toBeUndefined();
+  expect([...(headers?.keys() ?? [])]).toEqual(["b", "a", "b"]);
+});
+
+test.each([
   ["an unterminated tag", [0xff]],
   ["a tag of more than 32 bits", [0x80, 0x80, 0x80, 0x80, 0x80, 0x01]],
   ["a length beyond the end", [0x0a, 0x7f]],

@@ -124,13 +124,60 @@ const context: fc.Arbitrary<ResponseContext> = fc.record({
   grpc: fc.boolean(),
 });
 
+/** Vitest compares buffers byte by byte, which takes most of the time of a property. */
+const hexOf = (bytes: Buffer): string => bytes.toString("hex");
+
 test("a response is encoded to the bytes of protobufjs", () => {
   fc.assert(
     fc.property(decision, context, fc.constantFrom("enforce", "shadow"), (decided, context, mode) => {
       const response = toCheckResponse(decided, context, mode);
-      expect(encodeCheckResponse(response)).toEqual(CHECK_METHOD.responseSerialize(response));
+      expect(hexOf(encodeCheckResponse(response))).toBe(hexOf(CHECK_METHOD.responseSerialize(response)));
     }),
     { numRuns: 1000 },
+  );
+});
+
+test("every response that the messages allow is encoded to the bytes of protobufjs, whatever it leaves out", () => {
+  const pair = fc.record({ key: text, value: text });
+  const option = fc.record(
+    { header: pair, append: fc.record({ value: fc.boolean() }), append_action: fc.constantFrom(0, 1, 2, 3) },
+    { requiredKeys: ["header"] },
+  );
+  const options = fc.array(option, { maxLength: 3 });
+  const texts = fc.array(text, { maxLength: 3 });
+  const metadata = fc.dictionary(text, text, { maxKeys: 3 }).map(toStruct);
+  const allow = fc.record(
+    {
+      status: fc.constant({ code: 0 } as const),
+      ok_response: fc.record(
+        {
+          headers: options,
+          headers_to_remove: texts,
+          response_headers_to_add: options,
+          query_parameters_to_set: fc.array(pair, { maxLength: 3 }),
+          query_parameters_to_remove: texts,
+        },
+        { requiredKeys: [] },
+      ),
+      dynamic_metadata: metadata,
+    },
+    { requiredKeys: ["status", "ok_response"] },
+  );
+  const denial = fc.record(
+    {
+      status: fc.record({ code: fc.constantFrom(3, 7, 16), message: text }, { requiredKeys: ["code"] }),
+      denied_response: fc.record(
+        { status: fc.record({ code: fc.constantFrom(401, 403) }), headers: options, body: text },
+        { requiredKeys: ["status"] },
+      ),
+      dynamic_metadata: metadata,
+    },
+    { requiredKeys: ["status", "denied_response"] },
+  );
+  fc.assert(
+    fc.property(fc.oneof(allow, denial), (response) => {
+      expect(hexOf(encodeCheckResponse(response))).toBe(hexOf(CHECK_METHOD.responseSerialize(response)));
+    }),
   );
 });
 
@@ -146,20 +193,20 @@ test("every kind of Struct value is encoded to the bytes of protobufjs", () => {
   fc.assert(
     fc.property(fc.dictionary(text, value), (members) => {
       const response = { status: { code: 0 }, ok_response: {}, dynamic_metadata: toStruct(members) } as const;
-      expect(encodeCheckResponse(response)).toEqual(CHECK_METHOD.responseSerialize(response));
+      expect(hexOf(encodeCheckResponse(response))).toBe(hexOf(CHECK_METHOD.responseSerialize(response)));
     }),
   );
 });
 
-/** Sorts the lists, because a response from cached fragments has another order. */
-function sorted(bytes: Uint8Array): unknown {
+/** As text with sorted lists, because a response from cached fragments has another order. */
+function sorted(bytes: Uint8Array): string {
   const order = (item: unknown): unknown => {
-    if (Array.isArray(item))
-      return item.map(order).sort((a, b) => (JSON.stringify(a) < JSON.stringify(b) ? -1 : 1));
+    if (Array.isArray(item)) return item.map((part) => JSON.stringify(order(part))).sort();
     if (item === null || typeof item !== "object" || Buffer.isBuffer(item)) return item;
-    return Object.fromEntries(Object.entries(item).map(([key, value]) => [key, order(value)]));
+    const members = Object.entries(item).sort(([one], [other]) => (one < other ? -1 : 1));
+    return Object.fromEntries(members.map(([key, value]) => [key, order(value)]));
   };
-  return order(decodeCheckResponse(bytes));
+  return JSON.stringify(order(decodeCheckResponse(bytes)));
 }
 
 test("a cached response equals one that is encoded from scratch, whatever was encoded before", () => {
@@ -170,7 +217,7 @@ test("a cached response equals one that is encoded from scratch, whatever was en
       for (const [decided, context, mode] of all) {
         const bytes = encode(decided, context, mode);
         const expected = toCheckResponse(decided, context, mode, TICKETS);
-        expect(sorted(bytes)).toEqual(sorted(encodeCheckResponse(expected)));
+        expect(sorted(bytes)).toBe(sorted(encodeCheckResponse(expected)));
         if (decided.verdict === "deny" && mode === "enforce") expect(expected.status.code).toBeGreaterThan(0);
       }
     }),

@@ -3,4 +3,6 @@ import { defineConfig } from "vitest/config";
 /** The tests of one group, which `scripts/mutants.ts` passes on as JSON. */
 const tests: string[] = JSON.parse(process.env["MUTANT_TESTS"] ?? "[]");
 
-export default defineConfig({ test: { include: tests, testTimeout: 30_000 } });
+export default defineConfig({
+  test: { include: tests, setupFiles: ["test/mutants/setup.ts"], testTimeout: 30_000 },
+});

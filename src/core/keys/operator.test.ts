@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { parsePolicy } from "../../policy/file.ts";
 import type { Caller } from "./operator.ts";
-import { callerHas, mayAssignPlan, mayGrant } from "./operator.ts";
+import { callerHas, callerName, mayAssignPlan, mayGrant, mayRotate, OPERATOR_SCOPES } from "./operator.ts";
 
 const parsed = parsePolicy({
   fileName: "test",
@@ -34,6 +34,8 @@ function keyOf(name: string, scopes: readonly string[] = [...role(name).scopes])
 }
 
 const admin: Caller = { kind: "admin", id: "x" };
+const boss: Caller = { kind: "person", id: "ada", role: role("boss"), scopes: [...role("boss").scopes] };
+const owner: Caller = { kind: "owner", id: "ada", owner: "acme", roles: new Set(["basic"]) };
 const anonymous: Caller = { kind: "anonymous", address: "192.0.2.1" };
 
 describe("a caller cannot grant more than it holds", () => {
@@ -57,6 +59,10 @@ describe("a caller cannot grant more than it holds", () => {
     ["a narrowed key grants no scope that it lacks", keyOf("boss", ["keys:write"]), "boss", false],
     ["a key without keys:write grants nothing", keyOf("boss", ["keys:read"]), "basic", false],
     ["a key without operator scopes grants nothing", keyOf("basic"), "basic", false],
+    ["a person grants what its role may grant", boss, "writer", true],
+    ["a person does not grant more", boss, "boss", false],
+    ["a person that manages an owner's keys grants nothing by itself", owner, "basic", false],
+    ["the holder of an ended key grants nothing", { kind: "holder", id: "x" }, "basic", false],
   ];
   test.each(cases)("%s", (_what, caller, grants, may) => {
     expect(mayGrant(caller, [...role(grants).scopes], role(grants), policy)).toBe(may);
@@ -82,6 +88,9 @@ test("an operator's call needs its scope, and a mere holder has none", () => {
   expect(callerHas(keyOf("boss"), "audit:read")).toBe(false);
   expect(callerHas(anonymous, "keys:read")).toBe(false);
   expect(callerHas({ kind: "holder", id: "x" }, "keys:read")).toBe(false);
+  expect(callerHas(boss, "system:write")).toBe(true);
+  expect(callerHas(boss, "audit:read")).toBe(false);
+  for (const scope of OPERATOR_SCOPES) expect(callerHas(owner, scope)).toBe(false);
 });
 
 describe("a caller assigns only the plans of its role, and only with limits:write", () => {
@@ -92,8 +101,67 @@ describe("a caller assigns only the plans of its role, and only with limits:writ
     ["a key whose role lists the plan", keyOf("billing"), "team", true],
     ["a key whose role lists another plan", keyOf("billing"), "gold", false],
     ["a narrowed key without limits:write", keyOf("billing", ["keys:write"]), "team", false],
+    ["a person whose role lists no plan", boss, "team", false],
+    [
+      "a person whose role lists the plan",
+      { ...boss, role: role("billing"), scopes: ["limits:write"] },
+      "team",
+      true,
+    ],
+    ["a person that manages an owner's keys", owner, "team", false],
     ["a key that may only grant a role that lists the plan", keyOf("rival"), "team", false],
   ])("%s", (_what, caller, plan, may) => {
     expect(mayAssignPlan(caller, plan)).toBe(may);
   });
+});
+
+describe("a key is rotated by a caller that could grant it, or by its owner", () => {
+  const ofAcme = { owner: "acme", scopes: ["chat:read"] };
+  test.each<
+    readonly [
+      what: string,
+      caller: Caller,
+      key: typeof ofAcme | { scopes: string[] },
+      of: string,
+      may: boolean,
+    ]
+  >([
+    ["an admin token", admin, ofAcme, "boss", true],
+    ["an operator that may grant its role", boss, ofAcme, "basic", true],
+    ["an operator that may not grant its role", boss, ofAcme, "boss", false],
+    [
+      "an operator, beyond its reach",
+      keyOf("writer"),
+      { scopes: ["chat:read", "audit:read"] },
+      "basic",
+      false,
+    ],
+    ["its owner", owner, ofAcme, "basic", true],
+    ["its owner, a role that holders may not create", owner, ofAcme, "writer", false],
+    ["another owner", { ...owner, owner: "other" }, ofAcme, "basic", false],
+    ["an owner, a key without one", owner, { scopes: ["chat:read"] }, "basic", false],
+    ["the holder of an ended key", { kind: "holder", id: "x" }, ofAcme, "basic", false],
+    ["an anonymous caller", anonymous, ofAcme, "basic", false],
+  ])("%s", (_what, caller, key, of, may) => {
+    expect(mayRotate(caller, key, role(of), policy)).toBe(may);
+  });
+});
+
+test("the name of a caller in the audit log says what kind of caller it is", () => {
+  const callers: readonly Caller[] = [
+    anonymous,
+    admin,
+    { kind: "holder", id: "k" },
+    keyOf("basic"),
+    boss,
+    owner,
+  ];
+  expect(callers.map(callerName)).toEqual([
+    "anonymous",
+    "admin:x",
+    "key:k",
+    "key:basic_1_x",
+    "person:ada",
+    "owner:ada",
+  ]);
 });

@@ -35,7 +35,7 @@ function wireOf({ plan, quotas, note }: OverrideContent) {
 }
 
 function contentOf(wire: unknown): OverrideContent | undefined {
-  if (typeof wire !== "object" || wire === null) return undefined;
+  if (typeof wire !== "object" || wire === null || Array.isArray(wire)) return undefined;
   const {
     p: plan,
     q: list,
@@ -43,10 +43,11 @@ function contentOf(wire: unknown): OverrideContent | undefined {
   }: { readonly p?: unknown; readonly q?: unknown; readonly n?: unknown } = wire;
   const quotas = list === undefined ? undefined : quotasOf(list);
   if (list !== undefined && quotas === undefined) return undefined;
+  if (!isOptionalText(plan) || !isOptionalText(note)) return undefined;
   return {
-    ...(typeof plan === "string" ? { plan } : {}),
+    ...(plan === undefined ? {} : { plan }),
     ...(quotas === undefined ? {} : { quotas }),
-    ...(typeof note === "string" ? { note } : {}),
+    ...(note === undefined ? {} : { note }),
   };
 }
 
@@ -57,6 +58,10 @@ function quotasOf(list: unknown): readonly OverrideQuota[] | undefined {
     return typeof name === "string" && isCount(limit) && isCount(extra) ? [{ name, limit, extra }] : [];
   });
   return quotas.length === list.length ? quotas : undefined;
+}
+
+function isOptionalText(value: unknown): value is string | undefined {
+  return value === undefined || typeof value === "string";
 }
 
 function isCount(value: unknown): value is number {

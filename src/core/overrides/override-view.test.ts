@@ -116,6 +116,9 @@ test("a feed entry keeps every part of an override, and damaged entries are skip
     '["o",1,"f",2,0]',
     '["o",1,"f","a",null]',
     '["o",1,"f","a",0,null]',
+    '["o",1,"f","a",0,[]]',
+    '["o",1,"f","a",0,{"p":5}]',
+    '["o",1,"f","a",0,{"p":"team","n":null}]',
     '["o",1,"f","a",0,{"q":[["m",1]]}]',
     '["o",1,"f","a",0,{"q":{}}]',
   ])

@@ -42,47 +42,35 @@ export function encodeFeedEntry(entry: FeedEntry): string {
   }
 }
 
-/** Decodes an entry; undefined for a kind of a later version, and for damaged text. */
+/**
+ * Decodes an entry; undefined for a kind of a later version, and for damaged text. Each part is read at its place: a part of
+ * another type must not move the parts after it. Further parts are ignored, because a later version may add them.
+ */
 export function decodeFeedEntry(text: string): FeedEntry | undefined {
-  const list = parseList(text);
-  const [kind, ...rest] = list;
-  if (kind === "o") return decodeOverride(rest);
-  const texts = rest.filter((part) => typeof part === "string");
-  const numbers = rest.filter((part) => Number.isSafeInteger(part)).map(Number);
+  const [kind, ...parts] = parseList(text);
   switch (kind) {
     case "k":
-      return keyEntry(texts, numbers);
+      return keyEntry(parts);
     case "f":
-      return texts.length === 1 && numbers.length === 1
-        ? { kind: "family", family: texts[0] ?? "", until: numbers[0] ?? 0 }
-        : undefined;
+      return familyEntry(parts);
     case "c":
-      return cutOffEntry(texts, numbers);
-    case "p": {
-      const state = phaseState(texts, numbers);
-      return state && { kind: "phase", state };
-    }
-    case "l":
-      return texts.length === rest.length ? { kind: "legacy", keyIds: texts } : undefined;
+      return cutOffEntry(parts);
+    case "o":
+      return decodeOverride(parts);
     case "b":
-      return texts.length === rest.length ? { kind: "buckets", bucketIds: texts } : undefined;
+      return parts.every(isText) ? { kind: "buckets", bucketIds: parts } : undefined;
+    case "p":
+      return phaseEntry(parts);
+    case "l":
+      return parts.every(isText) ? { kind: "legacy", keyIds: parts } : undefined;
     default:
       return undefined;
   }
 }
 
-function phaseState(
-  [phase]: readonly string[],
-  [chosen, deprecatedAt, version]: readonly number[],
-): MigrationState | undefined {
-  if (phase === undefined || !isPhase(phase) || version === undefined) return undefined;
-  return { phase, chosen: chosen === 1, ...(deprecatedAt ? { deprecatedAt } : {}), version };
-}
-
-function keyEntry(texts: readonly string[], numbers: readonly number[]): FeedEntry | undefined {
-  const [keyId] = texts;
-  const [version, expiresAt, flags, notAfter] = numbers;
-  if (keyId === undefined || version === undefined || expiresAt === undefined || flags === undefined)
+function keyEntry(parts: readonly unknown[]): FeedEntry | undefined {
+  const [keyId, version, expiresAt, flags, notAfter] = parts;
+  if (!isText(keyId) || !isWhole(version) || !isWhole(expiresAt) || !isWhole(flags) || !isWhole(notAfter))
     return undefined;
   return {
     kind: "key",
@@ -91,18 +79,36 @@ function keyEntry(texts: readonly string[], numbers: readonly number[]): FeedEnt
     expiresAt,
     revoked: (flags & REVOKED) !== 0,
     disabled: (flags & DISABLED) !== 0,
-    ...(notAfter ? { notAfter } : {}),
+    ...(notAfter === 0 ? {} : { notAfter }),
   };
 }
 
-function cutOffEntry([scope, subject]: readonly string[], [before, until]: readonly number[]) {
-  if (!isScope(scope) || subject === undefined || before === undefined || until === undefined)
-    return undefined;
-  return { kind: "cutoff", scope, subject, before, until } as const;
+function familyEntry([family, until]: readonly unknown[]): FeedEntry | undefined {
+  return isText(family) && isWhole(until) ? { kind: "family", family, until } : undefined;
 }
 
-function isScope(text: string | undefined): text is CutOff["scope"] {
-  return text === "all" || text === "role" || text === "owner";
+function cutOffEntry([scope, subject, before, until]: readonly unknown[]): FeedEntry | undefined {
+  if (!isScope(scope) || !isText(subject) || !isWhole(before) || !isWhole(until)) return undefined;
+  return { kind: "cutoff", scope, subject, before, until };
+}
+
+function phaseEntry([phase, chosen, deprecatedAt, version]: readonly unknown[]): FeedEntry | undefined {
+  if (!isText(phase) || !isPhase(phase) || !isWhole(chosen) || !isWhole(deprecatedAt) || !isWhole(version))
+    return undefined;
+  const state = { phase, chosen: chosen === 1, ...(deprecatedAt === 0 ? {} : { deprecatedAt }), version };
+  return { kind: "phase", state };
+}
+
+function isText(part: unknown): part is string {
+  return typeof part === "string";
+}
+
+function isWhole(part: unknown): part is number {
+  return Number.isSafeInteger(part);
+}
+
+function isScope(part: unknown): part is CutOff["scope"] {
+  return part === "all" || part === "role" || part === "owner";
 }
 
 function parseList(text: string): readonly unknown[] {

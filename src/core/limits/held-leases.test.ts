@@ -1,0 +1,227 @@
+import { describe, expect, test } from "vitest";
+import { aheadTokens, recordDemand, shouldPrefetch } from "./lease-demand.ts";
+import type { LeaseHolder } from "./lease-holder.ts";
+import {
+  availableTokens,
+  createLeaseHolder,
+  dueInMs,
+  emptyForMs,
+  isDormant,
+  returnAllLeases,
+  returnIdleLeases,
+  spendTokens,
+} from "./lease-holder.ts";
+import {
+  beginLeaseRequest,
+  completeLeaseRequest,
+  failLeaseRequest,
+  takeSettlements,
+} from "./lease-request.ts";
+
+const limit = { capacity: 100, refillPerSecond: 2, leased: true };
+
+function grant(holder: LeaseHolder, id: string, grantedTokens: number, nowMs: number): void {
+  beginLeaseRequest(holder, 1, id, nowMs);
+  completeLeaseRequest(holder, { grantedTokens, waitUs: 0, leasesOutstanding: false }, nowMs);
+}
+
+/** A holder whose leases were granted at 0, 100, 200 ms and so on: each one can be spent for 900 ms. */
+function holderWith(...tokens: readonly number[]): LeaseHolder {
+  const holder = createLeaseHolder(limit, 0);
+  for (const [at, granted] of tokens.entries()) grant(holder, `l${at}`, granted, at * 100);
+  return holder;
+}
+
+const unspent = (holder: LeaseHolder) =>
+  takeSettlements(holder).map(({ leaseId, unspentTokens }) => [leaseId, unspentTokens]);
+
+describe("spending", () => {
+  test("takes from the lease that ends first, then from the next one", () => {
+    const holder = holderWith(5, 7, 9);
+    spendTokens(holder, 6, 300);
+    expect(unspent(holder)).toEqual([["l0", 0]]);
+    expect([899, 999, 1000, 1100].map((ms) => availableTokens(holder, ms))).toEqual([15, 15, 9, 0]);
+    expect(unspent(holder)).toEqual([
+      ["l1", 6],
+      ["l2", 9],
+    ]);
+  });
+
+  test("can take everything that is held, and never more", () => {
+    const holder = holderWith(5, 7);
+    spendTokens(holder, 12, 300);
+    expect(availableTokens(holder, 300)).toBe(0);
+    expect(() => spendTokens(holder, 1, 300)).toThrow("spent more tokens than were held");
+    expect(() => spendTokens(holderWith(5, 7), 13, 300)).toThrow("spent more tokens than were held");
+  });
+
+  test("dates the last spending of each lease, and only of those that it took from", () => {
+    const holder = holderWith(5, 7, 9);
+    spendTokens(holder, 6, 310);
+    returnAllLeases(holder);
+    expect(takeSettlements(holder).map(({ spentMs }) => spentMs)).toEqual([310, 310, 200]);
+  });
+});
+
+describe("a denial", () => {
+  const denied = (leasesOutstanding: boolean) => {
+    const holder = createLeaseHolder(limit, 0);
+    beginLeaseRequest(holder, 4, "a", 0);
+    completeLeaseRequest(holder, { grantedTokens: 0, waitUs: 700_000, leasesOutstanding }, 100);
+    return holder;
+  };
+
+  test("is remembered until the store would grant the cost", () => {
+    const holder = denied(false);
+    expect([100, 799, 800, 900].map((ms) => emptyForMs(holder, 4, ms))).toEqual([700, 1, 0, 0]);
+    expect([100, 799, 800, 900].map((ms) => dueInMs(holder, 4, ms))).toEqual([700, 1, 0, 0]);
+  });
+
+  test("covers higher costs, which also wait for the refill of the difference", () => {
+    expect(emptyForMs(denied(false), 5, 100)).toBe(700);
+    expect(dueInMs(denied(false), 5, 100)).toBe(700 + 500);
+    expect(dueInMs(denied(false), 5, 900)).toBe(500);
+  });
+
+  test("of a higher cost waits for the end of the leases of other instances", () => {
+    expect(dueInMs(denied(true), 4, 100)).toBe(700);
+    expect(dueInMs(denied(true), 5, 100)).toBe(700 + 1000 + 500);
+  });
+
+  test("says nothing about a lower cost, and no limit has a denial at first", () => {
+    expect([emptyForMs(denied(true), 3, 100), dueInMs(denied(true), 3, 100)]).toEqual([0, 0]);
+    const fresh = createLeaseHolder(limit, 0);
+    expect([emptyForMs(fresh, 1, 0), dueInMs(fresh, 1, 0)]).toEqual([0, 0]);
+  });
+
+  test("is forgotten with the next grant", () => {
+    const holder = denied(false);
+    grant(holder, "b", 4, 200);
+    expect([emptyForMs(holder, 4, 200), dueInMs(holder, 4, 200)]).toEqual([0, 0]);
+  });
+});
+
+describe("tokens are returned to the store", () => {
+  test("when nobody has used them for 200 ms", () => {
+    const holder = holderWith(5);
+    spendTokens(holder, 1, 50);
+    expect(returnIdleLeases(holder, 249)).toBe(false);
+    expect(returnIdleLeases(holder, 250)).toBe(true);
+    expect(unspent(holder)).toEqual([["l0", 4]]);
+  });
+
+  test("also of a limit in use, when the lease has 100 ms left", () => {
+    const holder = holderWith(5, 7);
+    spendTokens(holder, 1, 790);
+    expect(returnIdleLeases(holder, 799)).toBe(false);
+    expect(returnIdleLeases(holder, 800)).toBe(true);
+    expect(unspent(holder)).toEqual([["l0", 4]]);
+    expect(availableTokens(holder, 800)).toBe(7);
+  });
+
+  test("as long as the store has not counted them as spent, and not later", () => {
+    const holder = holderWith(5);
+    expect(returnIdleLeases(holder, 1099)).toBe(true);
+    expect(returnIdleLeases(holder, 1100)).toBe(false);
+    expect(unspent(holder)).toEqual([]);
+  });
+
+  test("but a lease that was spent to the last token needs no message of its own", () => {
+    const holder = holderWith(5);
+    spendTokens(holder, 5, 50);
+    expect(returnIdleLeases(holder, 60)).toBe(false);
+    expect(unspent(holder)).toEqual([["l0", 0]]);
+  });
+
+  test("together with the ends of leases that were spent", () => {
+    const holder = holderWith(5, 7);
+    spendTokens(holder, 5, 150);
+    expect(returnIdleLeases(holder, 350)).toBe(true);
+    expect(unspent(holder)).toEqual([
+      ["l0", 0],
+      ["l1", 7],
+    ]);
+  });
+});
+
+describe("a limit is kept in memory", () => {
+  test("while it holds a lease, and while the end of a lease is not confirmed", () => {
+    const holder = holderWith(5);
+    expect(isDormant(holder)).toBe(false);
+    returnAllLeases(holder);
+    expect(isDormant(holder)).toBe(false);
+    takeSettlements(holder);
+    expect(isDormant(holder)).toBe(true);
+  });
+
+  test("while a request is pending or waits", () => {
+    const holder = createLeaseHolder(limit, 0);
+    beginLeaseRequest(holder, 1, "a", 0);
+    expect(isDormant(holder)).toBe(false);
+    failLeaseRequest(holder);
+    expect(isDormant(holder)).toBe(true);
+    holder.waiting = 1;
+    expect(isDormant(holder)).toBe(false);
+  });
+});
+
+describe("tokens are requested ahead of need", () => {
+  const busy = (more: Partial<typeof limit> = {}) => {
+    const holder = createLeaseHolder({ ...limit, ...more }, 0);
+    for (let ms = 0; ms < 4; ms++) recordDemand(holder, 1, ms);
+    return holder;
+  };
+
+  test("twice the demand of the last 100 ms beyond the present request", () => {
+    expect(aheadTokens(busy(), 1, 10)).toBe(6);
+    expect(aheadTokens(busy(), 4, 10)).toBe(0);
+    expect(aheadTokens(busy(), 5, 10)).toBe(0);
+  });
+
+  test("at most a tenth of the capacity, so none for a small limit", () => {
+    expect(aheadTokens(busy({ capacity: 59 }), 1, 10)).toBe(5);
+    expect(aheadTokens(busy({ capacity: 9 }), 1, 10)).toBe(0);
+  });
+
+  test("not at all with `lease: off`", () => {
+    expect(aheadTokens(busy({ leased: false }), 1, 10)).toBe(0);
+    expect(shouldPrefetch(busy({ leased: false }), 1, 10)).toBe(false);
+  });
+
+  test("for a demand that fades within 200 ms", () => {
+    expect(aheadTokens(busy(), 0, 99)).toBe(8);
+    expect([100, 150, 175, 199].map((ms) => aheadTokens(busy(), 0, ms))).toEqual([8, 4, 2, 1]);
+    expect(aheadTokens(busy(), 0, 200)).toBe(0);
+    expect(aheadTokens(busy(), 0, 1000)).toBe(0);
+  });
+
+  test("for the demand of two windows together", () => {
+    const holder = busy();
+    recordDemand(holder, 3, 150);
+    expect(aheadTokens(holder, 0, 150)).toBe(10);
+    expect(aheadTokens(holder, 0, 250)).toBe(3);
+  });
+
+  test("as soon as less than half of the demand is held, and while the store may grant them", () => {
+    const holder = busy();
+    expect(shouldPrefetch(holder, 0, 10)).toBe(true);
+    grant(holder, "a", 2, 10);
+    expect(shouldPrefetch(holder, 0, 10)).toBe(false);
+    spendTokens(holder, 1, 10);
+    expect(shouldPrefetch(holder, 0, 10)).toBe(true);
+    expect(shouldPrefetch(holder, 2, 10)).toBe(false);
+    beginLeaseRequest(holder, 1, "b", 10);
+    expect(shouldPrefetch(holder, 0, 10)).toBe(false);
+    completeLeaseRequest(holder, { grantedTokens: 0, waitUs: 30_000, leasesOutstanding: false }, 10);
+    expect([10, 39, 40].map((ms) => shouldPrefetch(holder, 0, ms))).toEqual([false, false, true]);
+  });
+
+  test("not within a second after a quota had none to give ahead", () => {
+    const holder = createLeaseHolder(limit, 0);
+    beginLeaseRequest(holder, 0, "a", 0);
+    completeLeaseRequest(holder, { grantedTokens: 0, waitUs: 0, leasesOutstanding: false }, 5);
+    for (let ms = 1000; ms < 1004; ms++) recordDemand(holder, 1, ms);
+    expect(emptyForMs(holder, 1, 1004)).toBe(0);
+    expect([1004, 1005].map((ms) => shouldPrefetch(holder, 0, ms))).toEqual([false, true]);
+  });
+});

@@ -1,0 +1,12 @@
+import type { SoakKeys } from "./keys.ts";
+import type { Soaked } from "./soaked.ts";
+
+/** What happens during a step of a soak. It resolves once its cause is over. `draw` is a random number from 0. */
+export type Step = (soaked: Soaked, draw: number, keys: SoakKeys) => Promise<void>;
+
+export type Steps = Readonly<Record<string, Step>>;
+
+/**
+ * The duration of a fault without an end of its own: longer than the instance waits after a file has changed.
+ */
+export const LASTS_MS = 2000;

@@ -3,7 +3,7 @@ import type { Figures, Level } from "./figures.ts";
 /** Of the rows: the caches and the compiled code fill first. */
 const WARM_UP = 1 / 4;
 /** Live memory may vary by this factor. */
-const FACTOR = 1.15;
+const FACTOR = 1.1;
 /** What caches, buckets and usage keep of a new key, rounded up. They hold 100,000 keys. */
 const KEPT_MB_PER_KEY = 0.004;
 

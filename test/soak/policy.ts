@@ -1,5 +1,5 @@
 /** The lifetime of a key that is refreshed, and so of the role `brief`. */
-export const BRIEF_SECONDS = 12;
+export const BRIEF_SECONDS = 16;
 
 /** @param isOpen whether keys with the scope `a` may use `/b/**` too */
 export function policyText(isOpen = false): string {

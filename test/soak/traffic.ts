@@ -125,7 +125,7 @@ function kindsOf(keys: SoakKeys): readonly Kind[] {
   ];
 }
 
-/** Each kind of request has had its outcome, so the soak has tried what it claims to. */
+/** Outcomes that every soak has. */
 export const EXPECTED: readonly string[] = [
   "a valid key allowed",
   "a key that has ended denied",

@@ -18,7 +18,7 @@ const PANELS: readonly Panel[] = [
   { title: "Resident memory, MB", value: column("resident_mb") },
   { title: "Open file descriptors", value: column("fds") },
   { title: "Connections of Envoy", value: column("grpc_connections") },
-  { title: "Event-loop delay of a minute (p99), ms", value: column("loop_delay_p99_ms") },
+  { title: "Event-loop delay (p99), ms", value: column("loop_delay_p99_ms") },
   {
     title: "Requests per second through Envoy",
     value: (row, before) =>
@@ -33,7 +33,7 @@ const TOP = 34;
 
 const STYLE = `
   .back { fill: #ffffff } text { fill: #1f2328; font: 11px sans-serif } .title { font-weight: 600 }
-  .grid { stroke: #d1d9e0; stroke-width: 1 } .line { fill: none; stroke-width: 1.6 }
+  .grid { stroke: #d1d9e0; stroke-width: 1 } .line { fill: none; stroke-width: 1.6; stroke-linecap: round }
   .s0 { stroke: #0969da } .s1 { stroke: #bc4c00 } .s2 { stroke: #1a7f37 }
   .f0 { fill: #0969da } .f1 { fill: #bc4c00 } .f2 { fill: #1a7f37 }
   @media (prefers-color-scheme: dark) {
@@ -84,7 +84,8 @@ function drawPanel(
     const steps = points.map(({ row, value: shown }, order) => {
       // The line of a restarted process begins separately.
       const isNew = row["restarts"] !== points[order - 1]?.row["restarts"];
-      return `${isNew ? "M" : "L"}${x(row["seconds"] ?? 0)} ${y(shown)}`;
+      // `h0` shows a single figure as a dot.
+      return isNew ? `M${x(row["seconds"] ?? 0)} ${y(shown)}h0` : `L${x(row["seconds"] ?? 0)} ${y(shown)}`;
     });
     return `<path class="line s${index}" d="${steps.join(" ")}" />`;
   });

@@ -11,9 +11,9 @@ test("memory that varies is flat, whatever single rows and the warm-up show", ()
 });
 
 test("memory that grows with the requests is not flat", () => {
-  expect(memoryGrowth(rows(...steady.map((live, at) => live + 2 * at)))).toMatch(
-    /^live memory grew from \d+/,
-  );
+  expect(memoryGrowth(rows(...steady.map((live, at) => live + 2 * at)))).toEqual([
+    expect.stringMatching(/^live memory grew/),
+  ]);
 });
 
 test("new keys may be kept, but not more than they need", () => {

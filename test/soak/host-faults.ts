@@ -1,11 +1,11 @@
-import { rmSync, writeFileSync } from "node:fs";
+import { writeFileSync } from "node:fs";
 import type { Socket } from "node:net";
 import { connect } from "node:net";
 import { setTimeout as pause } from "node:timers/promises";
+import { LASTS_MS } from "./durations.ts";
 import { policyText, UNLOADABLE } from "./policy.ts";
 import type { Soaked, Stdout } from "./soaked.ts";
 import type { Steps } from "./steps.ts";
-import { LASTS_MS } from "./steps.ts";
 
 const DAY_SECONDS = 86_400;
 const LOST_CLIENTS = 50;
@@ -22,10 +22,6 @@ export const HOST_FAULTS: Steps = {
       soaked.signal("SIGHUP");
       await pause(5);
     }
-  },
-  async "the socket's file is removed"({ listener }) {
-    if (listener.socketFile !== undefined) rmSync(listener.socketFile, { force: true });
-    await pause(LASTS_MS);
   },
   async "the clock jumps and comes back"(soaked, draw) {
     soaked.clock.set(DAY_SECONDS * ([8, 15, -8, 0.1][draw % 4] ?? 8));

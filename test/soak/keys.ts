@@ -1,9 +1,10 @@
 import { expect } from "vitest";
+import { HEALED_WITHIN_MS } from "./durations.ts";
 import type { Answer, Front, SentRequest } from "./front.ts";
 import type { Soaked } from "./soaked.ts";
 
-/** The time until valid keys are served again after a fault has ended. */
-export const HEALED_WITHIN_MS = 60_000;
+/** A time in which requests of a kind must be denied. */
+export type Period = symbol;
 
 export type Role = "basic" | "narrow" | "limited" | "brief";
 
@@ -18,9 +19,9 @@ export interface SoakKeys {
   legacy: string;
   /** Revoked, disabled, or signed by a key that was retired. */
   readonly ended: string[];
-  /** The current period in which `/b/**` needs another scope, and the one in which V1 keys are removed. */
-  closed: number | undefined;
-  removed: number | undefined;
+  /** While `/b/**` needs another scope, and while V1 keys are removed. */
+  closed: Period | undefined;
+  removed: Period | undefined;
   /** The number of issued keys. */
   issued: number;
 }
@@ -46,7 +47,7 @@ export async function issue({ operator }: Soaked, keys: { issued: number }, role
 export async function firstKeys(soaked: Soaked): Promise<SoakKeys> {
   const legacy = await insist(() => soaked.operator.registerLegacy({ name: "soak", key_type: "basic" }));
   const none = { valid: "", narrow: "", limited: "", issued: 1 };
-  const keys = { ...none, legacy: legacy.api_key, ended: [], closed: 0, removed: undefined };
+  const keys = { ...none, legacy: legacy.api_key, ended: [], closed: Symbol("closed"), removed: undefined };
   await renewKeys(soaked, keys);
   while (keys.ended.length < 2) await endOne(soaked, keys, keys.ended.length);
   return keys;

@@ -15,13 +15,13 @@ import { startFaultRelay } from "../support/fault-relay.ts";
 import { newSecret } from "../support/keys.ts";
 import { freeAddress } from "../support/latchkey.ts";
 import { PROGRAM, runHere } from "../support/program.ts";
+import { READY_WITHIN_MS } from "./durations.ts";
 import type { Front } from "./front.ts";
 import { startFront } from "./front.ts";
 import type { SoakedListener } from "./listener.ts";
 import { policyText } from "./policy.ts";
 import type { SoakedStore } from "./stores.ts";
 
-const READY_WITHIN_MS = 60_000;
 /** Lets SIGUSR2 collect the garbage, so that the figures have the live heap. */
 const COLLECTS = `--import=${new URL("../support/collect-on-signal.ts", import.meta.url)}`;
 
@@ -49,7 +49,7 @@ export interface Soaked {
   secrets(...args: readonly string[]): Promise<unknown>;
   /** Kills the process and restarts it in the same folder. */
   restart(stdout?: Stdout): Promise<void>;
-  /** Resolves once it is ready. Rejects if it has exited, or is not ready within a minute. */
+  /** Resolves once it is ready. Rejects if it has exited, or is not ready within five minutes. */
   ready(): Promise<void>;
   stop(): Promise<void>;
 }
@@ -98,7 +98,7 @@ export async function startSoaked(
     while (!(await isReady(ops.address))) {
       if (child.exitCode !== null || child.signalCode !== null)
         throw new Error(`the process has ended (${child.exitCode ?? child.signalCode})`);
-      if (performance.now() > lateMs) throw new Error("the process is not ready for a minute");
+      if (performance.now() > lateMs) throw new Error("the process is not ready for five minutes");
       await pause(50);
     }
   };

@@ -5,8 +5,3 @@ import type { Soaked } from "./soaked.ts";
 export type Step = (soaked: Soaked, draw: number, keys: SoakKeys) => Promise<void>;
 
 export type Steps = Readonly<Record<string, Step>>;
-
-/**
- * The duration of a fault without an end of its own: longer than the instance waits after a file has changed.
- */
-export const LASTS_MS = 2000;

@@ -10,7 +10,7 @@ import { startFaultRelay } from "../support/fault-relay.ts";
 import { startRedis, urlBy } from "../support/redis.ts";
 import type { Hurtable } from "../support/redis-faults.ts";
 import { REDIS_FAULTS } from "../support/redis-faults.ts";
-import { LASTS_MS } from "./steps.ts";
+import { LASTS_MS } from "./durations.ts";
 
 /** Where the process of a soak keeps its keys, and what happens to that. */
 export interface SoakedStore {

@@ -1,13 +1,14 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { CHANGES } from "./changes.ts";
+import { HEALED_WITHIN_MS } from "./durations.ts";
 import type { Level } from "./figures.ts";
 import { figuresOf, levelAtRest } from "./figures.ts";
 import { recordFigures } from "./figures-file.ts";
 import { above, memoryGrowth } from "./flat.ts";
 import { ENDS, HOST_FAULTS } from "./host-faults.ts";
 import type { SoakKeys } from "./keys.ts";
-import { endOne, firstKeys, HEALED_WITHIN_MS, until, withKey, withLegacyKey } from "./keys.ts";
+import { endOne, firstKeys, until, withKey, withLegacyKey } from "./keys.ts";
 import type { SoakedListener } from "./listener.ts";
 import type { Soaked } from "./soaked.ts";
 import { startSoaked } from "./soaked.ts";
@@ -42,14 +43,14 @@ export function soakSuite({ startStore, listen, seconds }: SoakOptions): void {
         await store.stop();
       }
     },
-    2 * runMs + 300 * SECOND_MS,
+    2 * runMs + 900 * SECOND_MS,
   );
 }
 
 async function soak(store: SoakedStore, listener: SoakedListener, runMs: number): Promise<void> {
   const soaked = await startSoaked(store, listener);
   const [tally, schedule]: [Tally, string[]] = [newTally(), []];
-  const survived = { ...HOST_FAULTS, ...CHANGES, ...store.faults };
+  const survived = { ...HOST_FAULTS, ...CHANGES, ...listener.steps, ...store.faults };
   const draws = fc.sample(fc.noBias(fc.nat()), { seed, numRuns: 100_000 });
   const sinceMs = performance.now();
   try {
@@ -127,7 +128,7 @@ async function runSteps(
   }
 }
 
-/** What is still above the level at the start a minute after the traffic; empty once nothing is. */
+/** What is still above the level at the start some minutes after the traffic; empty once nothing is. */
 async function untilAtRest(soaked: Soaked, rest: Level): Promise<readonly string[]> {
   const lateMs = performance.now() + HEALED_WITHIN_MS;
   for (;;) {

@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { setTimeout as pause } from "node:timers/promises";
 import type { SentRequest, Verdict } from "./front.ts";
-import type { SoakKeys } from "./keys.ts";
+import type { Period, SoakKeys } from "./keys.ts";
 import { issue, withKey, withLegacyKey } from "./keys.ts";
 import type { Soaked } from "./soaked.ts";
 
@@ -14,11 +14,12 @@ const ISSUES_EVERY_MS = 2000;
 interface Kind {
   readonly name: string;
   request(): SentRequest;
-  /** A period in which each such request must be denied; undefined while one may be allowed. */
-  deniedIn(): number | undefined;
+  /** The period in which each such request must be denied; undefined while one may be allowed. */
+  deniedIn(): Period | undefined;
 }
 
-const ALWAYS = () => 0;
+const WHOLE_SOAK: Period = Symbol("the whole soak");
+const ALWAYS = () => WHOLE_SOAK;
 const NEVER = () => undefined;
 
 /** What was sent in a soak, and what was wrong. */

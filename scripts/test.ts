@@ -2,12 +2,13 @@ import { closingLine, runStep, runVitest } from "./test-results.ts";
 
 /**
  * `npm test` runs the fast tests. `--all` adds the slow ones: browsers, failovers, second versions, long properties.
- * `--long` runs the random searches, each for an hour or for the time in its variable,
+ * `--long` runs the random searches for an hour each and the soak for two, or for the time in their variables,
  * a hundred failovers of each kind, the larger searches of the models, and the mutation tests.
  */
 const all = process.argv.includes("--all");
 const long = process.argv.includes("--long");
 const LONG_SECONDS = "3600";
+const SOAK_SECONDS = "7200";
 /** Of two kinds. */
 const LONG_FAILOVERS = "200";
 
@@ -16,7 +17,7 @@ const longEnvironment = {
   FUZZ_SECONDS: LONG_SECONDS,
   GUIDED_SECONDS: LONG_SECONDS,
   HISTORY_SECONDS: LONG_SECONDS,
-  SOAK_SECONDS: LONG_SECONDS,
+  SOAK_SECONDS,
   SENTINEL_FAILOVERS: LONG_FAILOVERS,
   CLUSTER_FAILOVERS: LONG_FAILOVERS,
   MODEL_CHECKING: "whole",

@@ -6,11 +6,15 @@ import { setTimeout as pause } from "node:timers/promises";
 import { SLOTS } from "../../src/redis/hash-slot.ts";
 import { removeAtEnd } from "../support/at-end.ts";
 import { REGISTRY_SLOT, startCluster } from "../support/cluster.ts";
-
-const LASTS_MS = 2000;
+import { startFaultRelay } from "../support/fault-relay.ts";
+import { startRedis, urlBy } from "../support/redis.ts";
+import type { Hurtable } from "../support/redis-faults.ts";
+import { REDIS_FAULTS } from "../support/redis-faults.ts";
+import { LASTS_MS } from "./durations.ts";
 
 /** Where the process of a soak keeps its keys, and what happens to that. */
 export interface SoakedStore {
+  readonly name: string;
   readonly env: Readonly<Record<string, string>>;
   /** Each resolves once the store is whole again. */
   readonly faults: Readonly<Record<string, () => Promise<void>>>;
@@ -22,6 +26,7 @@ export async function startEmbeddedStore(): Promise<SoakedStore> {
   removeAtEnd(folder);
   const file = join(folder, "latchkey.db");
   return {
+    name: "embedded",
     env: { DATA_DIR: folder },
     faults: {
       async "the database is moved away"() {
@@ -31,6 +36,32 @@ export async function startEmbeddedStore(): Promise<SoakedStore> {
       },
     },
     stop: async () => undefined,
+  };
+}
+
+/** After it V1 keys would have to be imported again. */
+const LOSES_ALL = "Redis's process is killed, and comes back empty";
+
+/** One Redis, behind a relay. */
+export async function startRedisStore(): Promise<SoakedStore> {
+  const redis = await startRedis();
+  const hurt: Hurtable = { redis, relay: await startFaultRelay(redis.port) };
+  const faults = REDIS_FAULTS.filter(({ name }) => name !== LOSES_ALL).map(({ name, begin, end }) => [
+    name,
+    async () => {
+      await begin(hurt);
+      await pause(LASTS_MS);
+      await end(hurt);
+    },
+  ]);
+  return {
+    name: "redis",
+    env: { REDIS_URL: urlBy(hurt.relay.port), REDIS_COMMAND_TIMEOUT_MS: "1500" },
+    faults: Object.fromEntries(faults),
+    async stop() {
+      await hurt.relay.close();
+      await hurt.redis.stop("SIGKILL");
+    },
   };
 }
 
@@ -45,6 +76,7 @@ export async function startClusterStore(): Promise<SoakedStore> {
     await cluster.rejoin(port, slot);
   };
   return {
+    name: "cluster",
     env: { REDIS_URL: cluster.url, REDIS_WAIT_REPLICAS: "1", REDIS_COMMAND_TIMEOUT_MS: "1500" },
     faults: {
       "the registry's node is killed": () => kill(REGISTRY_SLOT),

@@ -1,0 +1,97 @@
+import { readdirSync, readlinkSync } from "node:fs";
+import { setTimeout as pause } from "node:timers/promises";
+import { readMetrics } from "../support/metrics.ts";
+import type { SoakKeys } from "./keys.ts";
+import type { Soaked } from "./soaked.ts";
+import type { Tally } from "./traffic.ts";
+
+const MB = 1_000_000;
+/** The process notices within this time that a connection has ended. If it does not, the caller asks again. */
+const SETTLES_MS = 500;
+
+/** What the process of a soak holds. */
+export interface Level {
+  readonly fds: number;
+  /** Those of them that are sockets. */
+  readonly sockets: number;
+  /** Open connections of Envoy. */
+  readonly grpc_connections: number;
+  readonly handles: number;
+}
+
+/** One row of the file of figures. Counts are totals since the start of the soak. */
+export interface Figures extends Level {
+  readonly seconds: number;
+  readonly restarts: number;
+  /** Live memory: after a garbage collection, with what buffers hold outside the heap. */
+  readonly live_mb: number;
+  readonly resident_mb: number;
+  readonly loop_delay_p99_ms: number;
+  readonly allowed: number;
+  readonly denied: number;
+  readonly unavailable: number;
+  readonly issued_keys: number;
+  readonly steps: number;
+}
+
+export const COLUMNS = [
+  ...["seconds", "restarts", "live_mb", "resident_mb", "fds", "sockets", "grpc_connections", "handles"],
+  ...["loop_delay_p99_ms", "allowed", "denied", "unavailable", "issued_keys", "steps"],
+] as const satisfies readonly (keyof Figures)[];
+
+/** Without the connections of our own clients. */
+export async function levelAtRest(soaked: Soaked): Promise<Level> {
+  soaked.disconnect();
+  await pause(SETTLES_MS);
+  return levelOf(soaked);
+}
+
+async function levelOf(soaked: Soaked): Promise<Level> {
+  const folder = `/proc/${soaked.pid()}/fd`;
+  const targets = readdirSync(folder).map((fd) => targetOf(`${folder}/${fd}`));
+  return {
+    fds: targets.length,
+    sockets: targets.filter((target) => target.startsWith("socket:")).length,
+    grpc_connections: await soaked.front.connections(),
+    handles: (await readMetrics(soaked.ops)).get("nodejs_active_handles_total") ?? 0,
+  };
+}
+
+function targetOf(link: string): string {
+  try {
+    return readlinkSync(link);
+  } catch {
+    // Closed meanwhile.
+    return "";
+  }
+}
+
+/** @param steps how many there were */
+export async function figuresOf(
+  soaked: Soaked,
+  sinceMs: number,
+  keys: SoakKeys,
+  { verdicts }: Tally,
+  steps: number,
+): Promise<Figures> {
+  // The delay of the event loop since the last scrape, without the collection that follows.
+  const before = await readMetrics(soaked.ops);
+  process.kill(soaked.pid(), "SIGUSR2");
+  // A signal and a request may arrive in the same turn.
+  const after = [await readMetrics(soaked.ops), await readMetrics(soaked.ops)];
+  const [heap, external] = ["nodejs_heap_size_used_bytes", "nodejs_external_memory_bytes"];
+  const live = after.map((metrics) => (metrics.get(heap) ?? 0) + (metrics.get(external) ?? 0));
+  return {
+    seconds: Math.round((performance.now() - sinceMs) / 1000),
+    restarts: soaked.restarts(),
+    live_mb: rounded(Math.min(...live) / MB),
+    resident_mb: rounded((after[1]?.get("process_resident_memory_bytes") ?? 0) / MB),
+    loop_delay_p99_ms: rounded(1000 * (before.get("nodejs_eventloop_lag_p99_seconds") ?? 0)),
+    ...(await levelOf(soaked)),
+    ...verdicts,
+    issued_keys: keys.issued,
+    steps,
+  };
+}
+
+const rounded = (value: number): number => Math.round(value * 10) / 10;

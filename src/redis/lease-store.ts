@@ -1,5 +1,5 @@
 import type { LeaseStore } from "../core/limits/lease-exchange.ts";
-import type { LeaseRequest, Settlement } from "../core/limits/leased-bucket.ts";
+import type { LeaseReply, LeaseRequest, Settlement } from "../core/limits/leased-bucket.ts";
 import { LEASE_LIFE_US } from "../core/limits/leased-bucket.ts";
 import type { RateLimit } from "../core/policy/policy.ts";
 import type { RedisArgument } from "./client.ts";
@@ -10,32 +10,34 @@ import { createStepBatch } from "./step-batch.ts";
 
 export const LEASE_SCRIPT = scriptText("lease");
 
-const SCRIPT = { source: LEASE_SCRIPT, name: "lease", head: [LEASE_LIFE_US], replyLength: 3 };
+const SCRIPT = { source: LEASE_SCRIPT, name: "lease", head: [LEASE_LIFE_US], replyLength: 3, replyOf };
 
 /** Buckets as Redis hashes, by the clock of their server. */
 export function createLeaseStore(client: SpreadClient, servers: ServerBreakers): LeaseStore {
   const takeStep = createStepBatch(client, SCRIPT, servers);
   return {
-    async step(bucketId, limit, settlements, request) {
-      const args = argumentsOf(limit, settlements, request);
-      const [grantedTokens = 0, waitUs = 0, leasesOutstanding = 0] = await takeStep(
-        client.keys.bucket(bucketId),
-        args,
-        argumentsOf(limit, [], undefined),
-      );
-      return { grantedTokens, waitUs, leasesOutstanding: leasesOutstanding === 1 };
-    },
+    step: (bucketId, limit, settlements, request) =>
+      takeStep(client.keys.bucket(bucketId), leaseArguments(limit, settlements, request), () =>
+        leaseArguments(limit, [], undefined),
+      ),
   };
 }
 
-function argumentsOf(
-  { capacity, refillPerSecond }: RateLimit,
+/** The arguments of one step, as lease.lua describes them. */
+export function leaseArguments(
+  { capacity, refillPerSecond }: Pick<RateLimit, "capacity" | "refillPerSecond">,
   settlements: readonly Settlement[],
   request: LeaseRequest | undefined,
 ): readonly RedisArgument[] {
   const { leaseId = "", cost = 0, waiting = 0, ahead = 0 } = request ?? {};
-  const args = [capacity, refillPerSecond, leaseId, cost, waiting, ahead, settlements.length];
+  const amounts = `${capacity} ${refillPerSecond} ${cost} ${waiting} ${ahead} ${settlements.length}`;
+  const args: RedisArgument[] = [amounts, leaseId];
   for (const { leaseId: settledId, unspentTokens, spentAgoUs } of settlements)
     args.push(settledId, unspentTokens, spentAgoUs);
   return args;
+}
+
+function replyOf(numbers: readonly number[], at: number): LeaseReply {
+  const [grantedTokens = 0, waitUs = 0, leasesOutstanding] = [numbers[at], numbers[at + 1], numbers[at + 2]];
+  return { grantedTokens, waitUs, leasesOutstanding: leasesOutstanding === 1 };
 }

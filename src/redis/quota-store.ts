@@ -16,6 +16,7 @@ const SCRIPT = {
   name: "quota",
   head: [LEASE_LIFE_US, MIN_LIFE_US],
   replyLength: 14,
+  replyOf: (numbers: readonly number[], at: number) => replyOf(numbers.slice(at, at + 14)),
 };
 
 /** Counters of quotas as Redis hashes, by the clock of their server. */
@@ -24,12 +25,17 @@ export function createQuotaStore(client: SpreadClient, servers: ServerBreakers):
   return {
     historyOf: (counterId) => client.historyOf(client.keys.quota(counterId)),
     async step(counterId, step) {
-      const probe = { ...step, settlements: [], request: undefined, posting: undefined, charge: undefined };
       const { keys } = client;
       const more = step.charge === undefined ? [] : [keys.charges(counterId, hourOf(step.charge))];
-      return replyOf(await takeStep(keys.quota(counterId), argumentsOf(step), argumentsOf(probe), more));
+      return takeStep(keys.quota(counterId), argumentsOf(step), () => probeOf(step), more);
     },
   };
+}
+
+/** The arguments of a step that takes nothing. */
+function probeOf(step: QuotaStep): readonly RedisArgument[] {
+  const nothing = { settlements: [], request: undefined, posting: undefined, charge: undefined };
+  return argumentsOf({ ...step, ...nothing });
 }
 
 export function argumentsOf({

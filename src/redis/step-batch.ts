@@ -4,13 +4,15 @@ import type { ServerBreakers } from "./server-breakers.ts";
 import type { SpreadClient } from "./spread-client.ts";
 
 /** A script that takes steps, each on a key of its own, such as lease.lua. */
-export interface StepScript {
+export interface StepScript<Reply> {
   readonly source: string;
   readonly name: string;
   /** The arguments before those of the steps. */
   readonly head: readonly RedisArgument[];
   /** The number of integers that it returns for each step. */
   readonly replyLength: number;
+  /** Reads the integers of one step, which begin at `at`. */
+  readonly replyOf: (numbers: readonly number[], at: number) => Reply;
 }
 
 /**
@@ -18,43 +20,48 @@ export interface StepScript {
  * @param more further keys of the step, in the same slot
  * @param probe the arguments of a step that takes nothing, to find out whether an unavailable server is back
  */
-export type TakeStep = (
+export type TakeStep<Reply> = (
   key: string,
   args: readonly RedisArgument[],
-  probe: readonly RedisArgument[],
+  probe: () => readonly RedisArgument[],
   more?: readonly string[],
-) => Promise<readonly number[]>;
+) => Promise<Reply>;
 
 /** Maximum number of steps of one script, because Redis runs one script at a time for all instances. */
 const MAX_STEPS = 50;
 
-interface Step {
+const NO_KEYS: readonly string[] = [];
+
+interface Step<Reply> {
   readonly key: string;
   readonly more: readonly string[];
   readonly args: readonly RedisArgument[];
-  readonly probe: readonly RedisArgument[];
-  readonly resolve: (reply: readonly number[]) => void;
+  readonly probe: () => readonly RedisArgument[];
+  readonly resolve: (reply: Reply) => void;
   readonly reject: (error: unknown) => void;
 }
 
 /** The steps of Checks that arrived together share a script per slot, whose failure counts for each of them. */
-export function createStepBatch(client: SpreadClient, script: StepScript, servers: ServerBreakers): TakeStep {
+export function createStepBatch<Reply>(
+  client: SpreadClient,
+  script: StepScript<Reply>,
+  servers: ServerBreakers,
+): TakeStep<Reply> {
   const run = client.script(script.source, script.name);
-  let waiting: Step[] = [];
-  const fail = (step: Step, error: unknown): void => {
-    servers.failed(step.key, () => sendAlone({ ...step, args: step.probe, more: [] }));
+  let waiting: Step<Reply>[] = [];
+  const fail = (step: Step<Reply>, error: unknown): void => {
+    servers.failed(step.key, () => sendAlone({ ...step, args: step.probe(), more: NO_KEYS }));
     step.reject(error);
   };
-  const send = async (steps: readonly Step[]): Promise<void> => {
+  const send = async (steps: readonly Step<Reply>[]): Promise<void> => {
     try {
       const replies = await runSteps(run, script, steps);
       for (const [index, step] of steps.entries()) {
-        const start = script.replyLength * index;
-        const reply = replies.slice(start, start + script.replyLength);
-        if (!reply.every(Number.isSafeInteger)) fail(step, unexpectedReply(script));
+        const at = script.replyLength * index;
+        if (!areIntegers(replies, at, script.replyLength)) fail(step, unexpectedReply(script));
         else {
           servers.succeeded(step.key);
-          step.resolve(reply);
+          step.resolve(script.replyOf(replies, at));
         }
       }
     } catch (error) {
@@ -66,8 +73,8 @@ export function createStepBatch(client: SpreadClient, script: StepScript, server
       else for (const step of steps) fail(step, error);
     }
   };
-  const sendAlone = (step: Omit<Step, "resolve" | "reject">) => {
-    const { promise, resolve, reject } = Promise.withResolvers<readonly number[]>();
+  const sendAlone = (step: Omit<Step<Reply>, "resolve" | "reject">) => {
+    const { promise, resolve, reject } = Promise.withResolvers<Reply>();
     void send([{ ...step, resolve, reject }]);
     return promise;
   };
@@ -78,34 +85,40 @@ export function createStepBatch(client: SpreadClient, script: StepScript, server
       for (let start = 0; start < steps.length; start += MAX_STEPS)
         void send(steps.slice(start, start + MAX_STEPS));
   };
-  return (key, args, probe, more = []) => {
+  return (key, args, probe, more = NO_KEYS) => {
     if (!servers.admits(key))
       return Promise.reject(
         new RedisUnavailable("connection", "Redis does not respond", { cause: undefined }),
       );
-    const { promise, resolve, reject } = Promise.withResolvers<readonly number[]>();
+    const { promise, resolve, reject } = Promise.withResolvers<Reply>();
     if (waiting.length === 0) queueMicrotask(sendWaiting);
     waiting.push({ key, more, args, probe, resolve, reject });
     return promise;
   };
 }
 
-async function runSteps(
+async function runSteps<Reply>(
   run: RedisScript,
-  script: StepScript,
-  steps: readonly Step[],
+  script: StepScript<Reply>,
+  steps: readonly Step<Reply>[],
 ): Promise<readonly number[]> {
+  const keys: string[] = [];
   const args: RedisArgument[] = [...script.head];
-  for (const step of steps) args.push(...step.args);
-  const replies = await run(
-    steps.flatMap(({ key, more }) => [key, ...more]),
-    args,
-  );
+  for (const step of steps) {
+    keys.push(step.key, ...step.more);
+    args.push(...step.args);
+  }
+  const replies = await run(keys, args);
   if (!Array.isArray(replies) || replies.length !== script.replyLength * steps.length)
     throw unexpectedReply(script);
   return replies.map(Number);
 }
 
-function unexpectedReply({ name }: StepScript): Error {
+function areIntegers(numbers: readonly number[], from: number, count: number): boolean {
+  for (let at = from; at < from + count; at++) if (!Number.isSafeInteger(numbers[at])) return false;
+  return true;
+}
+
+function unexpectedReply({ name }: Pick<StepScript<unknown>, "name">): Error {
   return new Error(`${name}.lua sent an unexpected reply`);
 }

@@ -34,10 +34,8 @@ export function createFleetGuard(): FleetGuard {
   /** Rejects a requested change. */
   const rejecting =
     <Args extends readonly unknown[], Result>(write: (...args: Args) => Promise<Result>) =>
-    async (...args: Args): Promise<Result> => {
-      if (differsFromFleet()) throw new NotOfThisFleet();
-      return write(...args);
-    };
+    (...args: Args): Promise<Result> =>
+      differsFromFleet() ? Promise.reject(new NotOfThisFleet()) : write(...args);
   /** Skips a change that the instance makes by itself. */
   const skipping =
     <Args extends readonly unknown[], Result>(write: (...args: Args) => Promise<Result>, skipped: Result) =>

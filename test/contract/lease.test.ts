@@ -8,7 +8,7 @@ import type { LeasedBucket } from "../../src/core/limits/leased-bucket.ts";
 import { fullLeasedBucket, LEASE_LIFE_US, leaseStep } from "../../src/core/limits/leased-bucket.ts";
 import type { BucketStore, TakeOutcome } from "../../src/core/limits/ports.ts";
 import type { RateLimit } from "../../src/core/policy/policy.ts";
-import { createLeaseStore, LEASE_SCRIPT } from "../../src/redis/lease-store.ts";
+import { createLeaseStore, LEASE_SCRIPT, leaseArguments } from "../../src/redis/lease-store.ts";
 import { pairs } from "../../src/redis/replies.ts";
 import { createServerBreakers } from "../../src/redis/server-breakers.ts";
 import type { TestedSpread, TestedTopology } from "../support/topology.ts";
@@ -161,9 +161,7 @@ describe("the script", () => {
               nowUs,
             );
             wanted.push(grantedTokens, waitUs, leasesOutstanding ? 1 : 0);
-            const { cost: wantedCost = 0, waiting: others = 0, ahead: more = 0 } = asked ?? {};
-            args.push(capacity, refill, asked?.leaseId ?? "", wantedCost, others, more, settlements.length);
-            for (const one of settlements) args.push(one.leaseId, one.unspentTokens, one.spentAgoUs);
+            args.push(...leaseArguments(limit, settlements, asked));
           }
           const keys = steps.map(({ bucket }) => `{b}${bucket}`);
           expect(await run([...keys, clock], args)).toEqual(wanted);

@@ -10,13 +10,14 @@ const LRU_TOUCH_INTERVAL_MS = 50;
 /** A limit without leases is forgotten this long after its last use. */
 const IDLE_EVICTION_MS = 1000;
 
-/** The buckets and counters in memory, least recently used first. The active ones may have leases or pending messages. */
+/** The buckets and counters in memory, least recently used first. The active ones may have tokens to return or pending messages. */
 export type KnownLimits = ReturnType<typeof createKnownLimits>;
 
 export function createKnownLimits(max: number, exchange: LeaseExchange) {
   const table = createLimitTable(max, exchange);
   const { byId, active } = table;
   return {
+    all: (): Iterable<SharedLimit> => byId.values(),
     active: (): Iterable<SharedLimit> => active,
     deactivate: (shared: SharedLimit) => void active.delete(shared),
     size: () => byId.size,

@@ -86,15 +86,18 @@ export function createLeaseExchange(ports: LeaseExchangePorts): LeaseExchange {
       failLeaseRequest(holder);
       ports.observe?.("failed", 0);
       return false;
+    } finally {
+      shared.pendingRequest = undefined;
     }
   };
 
   return {
     requestTokens(shared, cost) {
-      shared.pendingRequest ??= exchange(shared, cost).finally(() => {
-        shared.pendingRequest = undefined;
-      });
-      return shared.pendingRequest;
+      if (shared.pendingRequest !== undefined) return shared.pendingRequest;
+      const responded = exchange(shared, cost);
+      // A store that throws has failed by now, and nothing is pending.
+      if (shared.holder.inFlight !== undefined) shared.pendingRequest = responded;
+      return responded;
     },
     async returnLeases(shared) {
       const { holder } = shared;

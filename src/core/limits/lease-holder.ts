@@ -148,8 +148,22 @@ export function dueInMs({ empty, limit }: LeaseHolder, cost: number, nowMs: numb
 export function returnIdleLeases(holder: LeaseHolder, nowMs: number): boolean {
   const idle = nowMs - holder.lastUseMs >= IDLE_MS;
   endLeasesDueBy(holder, idle ? Number.POSITIVE_INFINITY : nowMs + RETURN_BEFORE_DEADLINE_MS);
-  holder.ended = holder.ended.filter(({ voidMs }) => voidMs > nowMs);
-  return holder.ended.some(({ unspentTokens }) => unspentTokens > 0);
+  dropVoid(holder, nowMs);
+  return hasUnspent(holder);
+}
+
+/** A sweep visits many holders, and nearly all of them have nothing to drop. So it creates no array for those. */
+function dropVoid(holder: LeaseHolder, nowMs: number): void {
+  for (const { voidMs } of holder.ended) {
+    if (voidMs > nowMs) continue;
+    holder.ended = holder.ended.filter((ended) => ended.voidMs > nowMs);
+    return;
+  }
+}
+
+function hasUnspent({ ended }: LeaseHolder): boolean {
+  for (const { unspentTokens } of ended) if (unspentTokens > 0) return true;
+  return false;
 }
 
 /** Ends all leases: on shutdown, or when the bucket is removed. */
@@ -157,13 +171,13 @@ export function returnAllLeases(holder: LeaseHolder): void {
   while (holder.leases.length > 0) endLease(holder, 0);
 }
 
-/** Whether the holder can be forgotten without loss. The store denies again what it denied before, so a denial keeps no holder. */
+/**
+ * Whether the holder has nothing to return until its next use, so that it can be forgotten without loss. The store denies again what
+ * it denied before. It counts a spent lease as spent, whether or not it is reported.
+ */
 export function isDormant(holder: LeaseHolder): boolean {
   return (
-    holder.leases.length === 0 &&
-    holder.ended.length === 0 &&
-    holder.inFlight === undefined &&
-    holder.waiting === 0
+    holder.leases.length === 0 && holder.inFlight === undefined && holder.waiting === 0 && !hasUnspent(holder)
   );
 }
 
@@ -176,8 +190,12 @@ export function endLeasesDueBy(holder: LeaseHolder, timeMs: number): void {
 }
 
 function endLease(holder: LeaseHolder, index: number): void {
-  const [lease] = holder.leases.splice(index, 1);
+  const { leases } = holder;
+  const lease = leases[index];
   if (lease === undefined) return;
+  // Nearly always there is one lease, and pop creates no array.
+  if (index === leases.length - 1) leases.pop();
+  else leases.splice(index, 1);
   const voidMs = lease.deadlineMs + 2 * DEADLINE_MARGIN_MS;
   const { id, tokens, spentMs } = lease;
   holder.ended.push({ leaseId: id, unspentTokens: tokens, spentMs, voidMs });

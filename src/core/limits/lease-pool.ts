@@ -71,7 +71,7 @@ export function createLeasePool(ports: LeasePoolPorts): LeasePool {
       ports.quotas?.forget(id);
     },
     size: known.size,
-    close: () => returnAll([...known.active()], exchange),
+    close: () => returnAll([...known.all()], exchange),
   };
 }
 
@@ -92,9 +92,9 @@ function createFindAll({ localBuckets }: LeasePoolPorts, known: KnownLimits) {
   };
 }
 
-async function returnAll(active: readonly SharedLimit[], exchange: LeaseExchange): Promise<void> {
+async function returnAll(limits: readonly SharedLimit[], exchange: LeaseExchange): Promise<void> {
   // A pending request may still be granted tokens.
-  await Promise.all(active.map(({ pendingRequest }) => pendingRequest));
-  for (const { holder } of active) returnAllLeases(holder);
-  await Promise.all(active.map(exchange.returnLeases));
+  await Promise.all(limits.map(({ pendingRequest }) => pendingRequest));
+  for (const { holder } of limits) returnAllLeases(holder);
+  await Promise.all(limits.map(exchange.returnLeases));
 }

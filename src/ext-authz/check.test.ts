@@ -7,7 +7,7 @@ import { deny } from "../core/decision/decision.ts";
 import { parsePolicy } from "../policy/file.ts";
 import { createCheck } from "./check.ts";
 import type { CheckPorts } from "./decide.ts";
-import { MAX_PENDING_CHECKS } from "./decide.ts";
+import { MAX_PENDING_CHECKS } from "./pending-checks.ts";
 
 const parsed = parsePolicy({ text: "", fileName: "built in" });
 if (!parsed.ok) throw new Error("the built-in policy");
@@ -213,4 +213,37 @@ test("pending Checks have a limit, even if their streams are reset: above it Che
   const next = check(validRequest, 10_000);
   for (const resolve of waiting) resolve(allowed);
   expect(decodeCheckResponse(await next).status.code).toBe(0);
+});
+
+test("a decision that settles after its response is neither counted nor a fault", async () => {
+  for (const settle of ["resolve", "reject"] as const) {
+    const events: unknown[] = [];
+    const { promise, resolve, reject } = Promise.withResolvers<Decision>();
+    const check = createCheck({
+      ...portsOf(fine),
+      authorize: () => promise,
+      onDecision: ({ reason }) => events.push(reason),
+      onFault: (error) => events.push(error),
+    });
+    const response = decodeCheckResponse(await check(validRequest, 1));
+    expect(response.status.code).toBe(14);
+    if (settle === "resolve") resolve(allowed);
+    else reject(new Error("too late"));
+    await promise.catch(() => undefined);
+    expect(events).toEqual(["internal"]);
+  }
+});
+
+test("a fault while a late decision is denied is a denial too", async () => {
+  const routes = { ...policy.routes, find: () => expect.fail("broken on purpose") };
+  let fault: unknown;
+  const check = createCheck({
+    ...portsOf({ ...fine, authorize: "never" }),
+    policy: () => ({ ...policy, routes }),
+    onFault: (error) => {
+      fault = error;
+    },
+  });
+  expect(decodeCheckResponse(await check(validRequest, 1)).status.code).toBe(13);
+  expect(fault).toMatchObject({ message: "broken on purpose" });
 });

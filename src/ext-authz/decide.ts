@@ -5,10 +5,11 @@ import { deny } from "../core/decision/decision.ts";
 import type { UnparsedRequest } from "../core/decision/request.ts";
 import type { MaybePromise } from "../core/maybe-promise.ts";
 import type { Mode, Policy } from "../core/policy/policy.ts";
-import { responseBudgetMs, withTimeout } from "../core/timeout.ts";
+import { responseBudgetMs } from "../core/timeout.ts";
 import { toAuthRequest } from "./auth-request.ts";
 import type { ReceivedCheck } from "./check-request-decoder.ts";
 import { canStripCookies } from "./credential-removal.ts";
+import { createPendingChecks } from "./pending-checks.ts";
 import type { ResponseContext } from "./response-context.ts";
 
 /** How a transport reads a request and writes the response. */
@@ -43,22 +44,13 @@ export interface CheckPorts {
   readonly onUndecodable: (error: RangeError, decisionId: string) => void;
 }
 
-/**
- * Maximum number of Checks that wait for a store. It includes Checks whose client has disconnected: Envoy resets their streams,
- * and may open as many new ones. Above the limit a Check is denied (`internal`) without further work.
- */
-export const MAX_PENDING_CHECKS = 32 * 1024;
-
 /** Envoy and other proxies share these steps. Only the form of the message and of the response differs. */
 export function createDecide<Message, Response>(
   ports: CheckPorts,
   transport: Transport<Message, Response>,
 ): Decide<Message, Response> {
   const deps = { ...ports, ...transport };
-  let pending = 0;
-  const onSettled = () => {
-    pending--;
-  };
+  const pending = createPendingChecks();
   return (message, timeLeftMs) => {
     const state: CheckState = {
       operation: transport.operation(message),
@@ -68,14 +60,14 @@ export function createDecide<Message, Response>(
       unparsed: undefined,
     };
     try {
-      if (pending >= MAX_PENDING_CHECKS) return respond(deps, denyOverload(deps, state), state);
+      if (pending.isFull()) return respond(deps, denyOverload(deps, state), state);
       const decision = decide(deps, message, state);
       if (!(decision instanceof Promise)) return respond(deps, decision, state);
-      pending++;
-      decision.then(onSettled, onSettled);
-      return withTimeout(decision, responseBudgetMs(timeLeftMs), () => denyUndecided(state))
-        .then((settled) => respond(deps, settled, state))
-        .catch((error: unknown) => respondToFault(deps, error, state));
+      return pending.respondWithin(decision, responseBudgetMs(timeLeftMs), {
+        decided: (settled) => respondSafely(deps, () => settled, state),
+        failed: (error) => respondToFault(deps, error, state),
+        late: () => respondSafely(deps, () => denyUndecided(state), state),
+      });
     } catch (error) {
       return respondToFault(deps, error, state);
     }
@@ -184,6 +176,19 @@ function respond<Message, Response>(
   const { operation, unparsed: unread } = state;
   deps.onDecision(decision, { decisionId, operation, elapsedNs, mode, request, unread });
   return response;
+}
+
+/** Responds to a decision, or to the fault of making it or its response. */
+function respondSafely<Message, Response>(
+  deps: DecideDeps<Message, Response>,
+  decision: () => Decision,
+  state: CheckState,
+): Response {
+  try {
+    return respond(deps, decision(), state);
+  } catch (error) {
+    return respondToFault(deps, error, state);
+  }
 }
 
 function respondToFault<Message, Response>(

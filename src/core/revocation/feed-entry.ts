@@ -45,13 +45,13 @@ export function encodeFeedEntry(entry: FeedEntry): string {
 /** Decodes an entry; undefined for a kind of a later version, and for damaged text. */
 export function decodeFeedEntry(text: string): FeedEntry | undefined {
   const list = parseList(text);
+  // A start decodes a hundred thousand of this kind.
+  if (list[0] === "k") return keyEntry(list);
   const [kind, ...rest] = list;
   if (kind === "o") return decodeOverride(rest);
   const texts = rest.filter((part) => typeof part === "string");
   const numbers = rest.filter((part) => Number.isSafeInteger(part)).map(Number);
   switch (kind) {
-    case "k":
-      return keyEntry(texts, numbers);
     case "f":
       return texts.length === 1 && numbers.length === 1
         ? { kind: "family", family: texts[0] ?? "", until: numbers[0] ?? 0 }
@@ -79,20 +79,16 @@ function phaseState(
   return { phase, chosen: chosen === 1, ...(deprecatedAt ? { deprecatedAt } : {}), version };
 }
 
-function keyEntry(texts: readonly string[], numbers: readonly number[]): FeedEntry | undefined {
-  const [keyId] = texts;
-  const [version, expiresAt, flags, notAfter] = numbers;
-  if (keyId === undefined || version === undefined || expiresAt === undefined || flags === undefined)
-    return undefined;
-  return {
-    kind: "key",
-    keyId,
-    version,
-    expiresAt,
-    revoked: (flags & REVOKED) !== 0,
-    disabled: (flags & DISABLED) !== 0,
-    ...(notAfter ? { notAfter } : {}),
-  };
+function keyEntry([, keyId, version, expiresAt, flags, notAfter = 0]: readonly unknown[]) {
+  if (typeof keyId !== "string" || !isInteger(version) || !isInteger(expiresAt)) return undefined;
+  if (!isInteger(flags) || !isInteger(notAfter)) return undefined;
+  const [revoked, disabled] = [(flags & REVOKED) !== 0, (flags & DISABLED) !== 0];
+  const entry = { kind: "key", keyId, version, expiresAt, revoked, disabled } as const;
+  return notAfter === 0 ? entry : { ...entry, notAfter };
+}
+
+function isInteger(value: unknown): value is number {
+  return Number.isSafeInteger(value);
 }
 
 function cutOffEntry([scope, subject]: readonly string[], [before, until]: readonly number[]) {

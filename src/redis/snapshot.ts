@@ -4,7 +4,8 @@ import type { CutOff } from "../core/revocation/revocation.ts";
 import type { RedisClient } from "./client.ts";
 import { pairs, texts } from "./replies.ts";
 
-const SCAN_COUNT = 500;
+/** About 0.3 ms of Redis: other commands wait meanwhile. */
+const SCAN_COUNT = 1000;
 
 /** Yields everything that an instance's view must know, as it is stored now. */
 export async function* snapshot(client: RedisClient): AsyncIterable<readonly ViewEntry[]> {
@@ -23,19 +24,32 @@ export function hashPages(client: RedisClient, name: string): AsyncIterable<[str
   return scan(client, "HSCAN", name);
 }
 
-/** SCAN returns every member that exists during the whole scan at least once. A view accepts repeated entries. */
+/**
+ * SCAN returns every member that exists during the whole scan at least once. A view accepts repeated entries. Redis reads the next
+ * page while the caller works on this one.
+ */
 async function* scan(
   client: RedisClient,
   command: "ZSCAN" | "HSCAN",
   name: string,
 ): AsyncIterable<[string, string][]> {
-  let cursor = "0";
-  do {
+  const read = async (cursor: string): Promise<readonly [next: string, members: unknown]> => {
     const reply = await client.command(command, name, cursor, "COUNT", SCAN_COUNT);
     const [next, members] = Array.isArray(reply) ? reply : [];
-    cursor = texts([next])[0] ?? "0";
+    return [texts([next])[0] ?? "0", members];
+  };
+  let reading = read("0");
+  for (;;) {
+    const [cursor, members] = await reading;
+    const isLast = cursor === "0";
+    if (!isLast) {
+      reading = read(cursor);
+      // The caller may stop before it awaits this page.
+      reading.catch(() => undefined);
+    }
     yield pairs(members);
-  } while (cursor !== "0");
+    if (isLast) return;
+  }
 }
 
 /** A restriction or an override. */

@@ -7,6 +7,7 @@ import {
   createPostingQueue,
   forgetCounted,
   forgetKept,
+  keptIn,
   nextPosting,
   replayOther,
   settlePosting,
@@ -61,8 +62,10 @@ const MAX_KEPT = 100_000;
 
 /** What the functions below share. */
 interface PostingState<Amount> {
-  /** Subjects that wait or have kept postings. Those that were posted longest ago come first. */
+  /** Subjects that wait or have kept postings. */
   readonly queues: Map<string, PostingQueue<Amount>>;
+  /** The number of queues that the last call has visited before it stopped; 0 if it has visited all. */
+  visited: number;
   waiting: number;
   kept: number;
   lastNumber: number;
@@ -76,6 +79,7 @@ export function createPoster<Amount>(options: PosterOptions<Amount>): Poster<Amo
   const { merge, maxWaiting = MAX_WAITING, onLost } = options;
   const state: PostingState<Amount> = {
     queues: new Map(),
+    visited: 0,
     waiting: 0,
     kept: 0,
     lastNumber: 0,
@@ -115,32 +119,34 @@ export function createPoster<Amount>(options: PosterOptions<Amount>): Poster<Amo
 
 async function postAll<Amount>(options: PosterOptions<Amount>, state: PostingState<Amount>): Promise<void> {
   const { batchSize = BATCH_SIZE, nextTurn } = options;
-  const { queues } = state;
-  // Visited queues move to the end, so this iterator meets each queue once before it meets one again.
-  const iterator = queues.values();
+  const queues = [...state.queues.values()];
+  // After a stop, those that it has not visited come first. A queue that moved to the end of the map would double the map's memory.
+  const turns = [...queues.slice(state.visited), ...queues.slice(0, state.visited)];
   let unanswered = 0;
-  for (let left = queues.size; left > 0; left -= batchSize) {
-    const visited = [...iterator.take(Math.min(batchSize, left))];
+  for (let at = 0; at < turns.length; at += batchSize) {
+    const visited = turns.slice(at, at + batchSize);
+    state.visited = (state.visited + visited.length) % turns.length;
     const due = visited.filter((queue) => isDue(options, state, queue));
     unanswered += await postQueues(options, state, due);
     await nextTurn?.();
   }
+  state.visited = 0;
   if (unanswered > 0) throw noAnswer(unanswered);
 }
 
-/** Whether the queue must post something. Moves it to the end, or forgets it if it has nothing. */
+/** Whether the queue must post something. Forgets it if it has nothing. */
 function isDue<Amount>(
   { store, monotonicMs, keepMs = 0 }: PosterOptions<Amount>,
   state: PostingState<Amount>,
   queue: PostingQueue<Amount>,
 ): boolean {
-  state.queues.delete(queue.subject);
   changeQueue(state, queue, () => {
     forgetKept(queue, monotonicMs() - keepMs);
-    if (queue.kept.length > 0) replayOther(queue, historyOf(store, state, queue.subject));
+    if (queue.kept !== undefined) replayOther(queue, historyOf(store, state, queue.subject));
   });
-  if (waitingIn(queue) > 0 || queue.kept.length > 0) state.queues.set(queue.subject, queue);
-  return waitingIn(queue) > 0;
+  const isDue = waitingIn(queue) > 0;
+  if (!isDue && queue.kept === undefined) state.queues.delete(queue.subject);
+  return isDue;
 }
 
 /** The history of writes of a subject, as the store names it, and as replays divide it. */
@@ -159,10 +165,10 @@ function changeQueue<Amount, Result>(
   change: () => Result,
 ): Result {
   state.waiting -= waitingIn(queue);
-  state.kept -= queue.kept.length;
+  state.kept -= keptIn(queue);
   const result = change();
   state.waiting += waitingIn(queue);
-  state.kept += queue.kept.length;
+  state.kept += keptIn(queue);
   return result;
 }
 
@@ -187,7 +193,7 @@ async function postQueues<Amount>(
 
 /** One for each posting. If the store is behind, one more shows it, and the kept postings are sent too. */
 function maxPasses(queue: PostingQueue<unknown>): number {
-  return waitingIn(queue) + (queue.kept.length > 0 ? 1 + queue.kept.length : 0);
+  return waitingIn(queue) + (queue.kept === undefined ? 0 : 1 + keptIn(queue));
 }
 
 /** Returns the queues without an answer. Rejects if no queue has one. */

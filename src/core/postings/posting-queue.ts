@@ -1,14 +1,14 @@
 import type { Posting, PostingOutcome, ScopeOf, SentPosting } from "./posting.ts";
 
-/** The postings of one subject. At most one is on its way. Its lists are short, and an empty one takes no memory of its own. */
+/** The postings of one subject. At most one is on its way. Its lists are short and linked: an array would take 56 bytes more. */
 export interface PostingQueue<Amount> {
   readonly subject: string;
   /** Amounts without a number, one per window. */
-  amounts: readonly WaitingAmount<Amount>[];
+  waiting: WaitingAmount<Amount> | undefined;
   /** Postings without an answer, in the order of their numbers. */
   unanswered: readonly Posting<Amount>[];
-  /** Counted postings that are sent again if the store loses them. */
-  kept: readonly KeptPosting<Amount>[];
+  /** The last counted posting of those that are sent again if the store loses them. */
+  kept: KeptPosting<Amount> | undefined;
   /** The highest number that was counted. A posting up to it is on its way again. */
   lastCounted: number;
 }
@@ -16,39 +16,46 @@ export interface PostingQueue<Amount> {
 interface WaitingAmount<Amount> {
   readonly window: number;
   amount: Amount;
+  next: WaitingAmount<Amount> | undefined;
 }
 
 interface KeptPosting<Amount> extends Posting<Amount> {
   readonly countedMs: number;
   /** The history of the store when the posting was sent, so an earlier one if it changed before the answer. */
   readonly history: string;
+  /** The one that was counted before. */
+  next: KeptPosting<Amount> | undefined;
 }
 
 const NONE: readonly never[] = [];
 
 export function createPostingQueue<Amount>(subject: string): PostingQueue<Amount> {
-  return { subject, amounts: NONE, unanswered: NONE, kept: NONE, lastCounted: 0 };
+  return { subject, waiting: undefined, unanswered: NONE, kept: undefined, lastCounted: 0 };
 }
 
 /** Adds to what waits for a window. Returns whether nothing has waited for it. */
 export function addAmount<Amount>(
   queue: PostingQueue<Amount>,
-  added: WaitingAmount<Amount>,
+  { window, amount }: { readonly window: number; readonly amount: Amount },
   merge: (into: Amount, more: Amount) => Amount,
 ): boolean {
-  const waiting = amountOf(queue, added.window);
-  if (waiting === undefined) queue.amounts = plus(queue.amounts, added);
-  else waiting.amount = merge(waiting.amount, added.amount);
+  const waiting = amountOf(queue, window);
+  if (waiting === undefined) queue.waiting = { window, amount, next: queue.waiting };
+  else waiting.amount = merge(waiting.amount, amount);
   return waiting === undefined;
 }
 
-export function amountOf<Amount>({ amounts }: PostingQueue<Amount>, window: number) {
-  return amounts.find((waiting) => waiting.window === window);
+export function amountOf<Amount>({ waiting }: PostingQueue<Amount>, window: number) {
+  return listed(waiting).find((amount) => amount.window === window);
 }
 
 /** The number of postings that must still be sent. */
-export function waitingIn({ unanswered, amounts }: PostingQueue<unknown>): number {
-  return unanswered.length + amounts.length;
+export function waitingIn({ unanswered, waiting }: PostingQueue<unknown>): number {
+  return unanswered.length + listed(waiting).length;
+}
+
+export function keptIn({ kept }: PostingQueue<unknown>): number {
+  return listed(kept).length;
 }
 
 /** The posting to send: one without an answer, unchanged, else the oldest window with a new number. */
@@ -58,12 +65,14 @@ export function nextPosting<Amount>(
   scopeOf: ScopeOf,
 ): SentPosting<Amount> | undefined {
   const [posting = numberOldest(queue, newNumber)] = queue.unanswered;
-  return posting && { ...posting, after: lastKept(queue, scopeOf, scopeOf(posting.window)) };
+  if (posting === undefined) return undefined;
+  const { subject, number, window, amount } = posting;
+  return { subject, number, window, amount, after: lastKept(queue, scopeOf, scopeOf(window)) };
 }
 
 /** The last number of a scope that the store must still have; 0: none. What is not kept cannot be sent again, so it does not matter. */
 function lastKept({ kept }: PostingQueue<unknown>, scopeOf: ScopeOf, scope: number): number {
-  return kept.reduce(
+  return listed(kept).reduce(
     (last, { window, number }) => (scopeOf(window) === scope ? Math.max(last, number) : last),
     0,
   );
@@ -73,11 +82,12 @@ function numberOldest<Amount>(
   queue: PostingQueue<Amount>,
   newNumber: () => number,
 ): Posting<Amount> | undefined {
-  const oldest = Math.min(...queue.amounts.map(({ window }) => window));
-  const waiting = amountOf(queue, oldest);
-  if (waiting === undefined) return undefined;
-  queue.amounts = without(queue.amounts, waiting);
-  const { window, amount } = waiting;
+  const all = listed(queue.waiting);
+  const [first] = all;
+  if (first === undefined) return undefined;
+  const oldest = all.reduce((one, other) => (other.window < one.window ? other : one), first);
+  queue.waiting = linked(all.filter((waiting) => waiting !== oldest));
+  const { window, amount } = oldest;
   const posting = { subject: queue.subject, number: newNumber(), window, amount };
   queue.unanswered = [posting];
   return posting;
@@ -98,46 +108,55 @@ export function settlePosting<Amount>(
   const posting = queue.unanswered.find((waiting) => waiting.number === number);
   if (posting !== undefined) queue.unanswered = without(queue.unanswered, posting);
   if (outcome === "counted") queue.lastCounted = Math.max(queue.lastCounted, number);
-  if (outcome === "counted" && keep && posting !== undefined)
-    queue.kept = plus(queue.kept, keptPosting(posting, nowMs, history));
+  if (outcome === "counted" && keep && posting !== undefined) {
+    const { subject, window, amount } = posting;
+    // V8 stores a time with fractions apart.
+    const countedMs = Math.ceil(nowMs);
+    queue.kept = { subject, number, window, amount, countedMs, history, next: queue.kept };
+  }
   return isFirst;
-}
-
-/** Half the memory of a spread, and of a time with fractions, which V8 stores apart. */
-function keptPosting<Amount>(
-  { subject, number, window, amount }: Posting<Amount>,
-  nowMs: number,
-  history: string,
-): KeptPosting<Amount> {
-  return { subject, number, window, amount, countedMs: Math.ceil(nowMs), history };
 }
 
 /** Sends the kept postings again, in the order of their numbers. A store that still has one of them does not count it twice. */
 export function replayKept<Amount>(queue: PostingQueue<Amount>): void {
-  queue.unanswered = [...queue.kept, ...queue.unanswered].sort((one, other) => one.number - other.number);
-  queue.kept = NONE;
+  const again = [...listed(queue.kept), ...queue.unanswered];
+  queue.unanswered = again.sort((one, other) => one.number - other.number);
+  queue.kept = undefined;
 }
 
 /** Sends the kept postings again if the store may lack one of them. */
 export function replayOther(queue: PostingQueue<unknown>, history: string): void {
-  if (queue.kept.some((kept) => kept.history !== history)) replayKept(queue);
+  if (listed(queue.kept).some((kept) => kept.history !== history)) replayKept(queue);
 }
 
 /** Forgets the postings that were counted before a time. */
 export function forgetKept(queue: PostingQueue<unknown>, beforeMs: number): void {
-  if (queue.kept.some(({ countedMs }) => countedMs < beforeMs))
-    queue.kept = orNone(queue.kept.filter(({ countedMs }) => countedMs >= beforeMs));
+  const kept = listed(queue.kept);
+  if (kept.some(({ countedMs }) => countedMs < beforeMs))
+    queue.kept = linked(kept.filter(({ countedMs }) => countedMs >= beforeMs));
 }
 
 /** Forgets all postings that were counted, also those that are sent again. */
 export function forgetCounted(queue: PostingQueue<unknown>): void {
-  queue.kept = NONE;
+  queue.kept = undefined;
   queue.unanswered = orNone(queue.unanswered.filter(({ number }) => number > queue.lastCounted));
 }
 
-/** Takes memory for its entries alone: a spread reserves seventeen places. */
-function plus<Entry>(list: readonly Entry[], added: Entry): readonly Entry[] {
-  return list.length === 0 ? [added] : [...list, added];
+interface Link<Entry> {
+  next: Entry | undefined;
+}
+
+function listed<Entry extends Link<Entry>>(first: Entry | undefined): readonly Entry[] {
+  if (first === undefined) return NONE;
+  const list = [first];
+  for (let entry = first.next; entry !== undefined; entry = entry.next) list.push(entry);
+  return list;
+}
+
+/** Links the entries in their order. Returns the first one. */
+function linked<Entry extends Link<Entry>>(list: readonly Entry[]): Entry | undefined {
+  for (const [index, entry] of list.entries()) entry.next = list[index + 1];
+  return list[0];
 }
 
 function without<Entry>(list: readonly Entry[], removed: Entry): readonly Entry[] {

@@ -72,7 +72,8 @@ describe.each(LINES)("the stored entry %s", (line, kind) => {
   });
 
   test("is damaged without one of its parts, unless that part belongs to a list or may be absent", () => {
-    const required = kind === "buckets" || kind === "legacy" ? 1 : kind === "override" ? 5 : parts.length;
+    const required =
+      kind === "buckets" || kind === "legacy" ? 1 : kind === "override" || kind === "key" ? 5 : parts.length;
     for (let length = 0; length < required; length++) {
       const damaged = JSON.stringify(parts.slice(0, length));
       expect([damaged, decodeFeedEntry(damaged)]).toEqual([damaged, undefined]);

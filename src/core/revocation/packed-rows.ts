@@ -21,14 +21,15 @@ export function createPackedRows(columns: number): PackedRows {
     placeOf: (name) => places.get(name) ?? -1,
     number: (place, column) => numbers[place + column] ?? 0,
     set(name, row) {
-      const place = places.get(name) ?? free.pop() ?? places.size * columns;
+      const known = places.get(name);
+      const place = known ?? free.pop() ?? places.size * columns;
       if (place >= numbers.length) {
         const larger = new Float64Array(2 * numbers.length);
         larger.set(numbers);
         numbers = larger;
       }
-      numbers.set(row, place);
-      places.set(name, place);
+      for (let column = 0; column < columns; column++) numbers[place + column] = row[column] ?? 0;
+      if (known === undefined) places.set(name, place);
     },
     delete(name) {
       const place = places.get(name);

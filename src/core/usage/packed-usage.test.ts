@@ -30,7 +30,7 @@ test("a packed amount is the same amount, and so is a sum", () => {
   );
 });
 
-test("100,000 families whose usage was stored take less than 30 MB", () => {
+test("100,000 families whose usage was stored take less than 21 MB", () => {
   const url = (name: string) => JSON.stringify(new URL(name, import.meta.url));
   const fill = `
     import { createPoster } from ${url("../postings/poster.ts")};
@@ -57,5 +57,5 @@ test("100,000 families whose usage was stored take less than 30 MB", () => {
     .trim()
     .split(" ");
   expect([families, waiting]).toEqual(["100000", "0"]);
-  expect(Number(bytes)).toBeLessThan(30_000_000);
+  expect(Number(bytes)).toBeLessThan(21_000_000);
 });

@@ -104,7 +104,7 @@ test("a stopped meter counts nothing new, and reports it", () => {
   expect([meter.take().size, drops]).toEqual([0, ["stopped"]]);
 });
 
-test("100,000 families of one route take less than 18 MB", () => {
+test("100,000 families of one route take less than 14 MB", () => {
   const fill = `
     import { createUsageMeter } from ${JSON.stringify(new URL("usage-meter.ts", import.meta.url))};
     const meter = createUsageMeter({ isStopped: () => false, onDropped: () => { throw new Error("dropped"); } });
@@ -120,5 +120,5 @@ test("100,000 families of one route take less than 18 MB", () => {
     .trim()
     .split(" ");
   expect(families).toBe("100000");
-  expect(Number(bytes)).toBeLessThan(18_000_000);
+  expect(Number(bytes)).toBeLessThan(14_000_000);
 });

@@ -2,15 +2,14 @@ import { decodeFeedEntry } from "../core/revocation/feed-entry.ts";
 import type { ViewEntry } from "../core/revocation/instance-view.ts";
 import type { CutOff } from "../core/revocation/revocation.ts";
 import type { RedisClient } from "./client.ts";
-import { pairs, texts } from "./replies.ts";
-
-const SCAN_COUNT = 500;
+import { pairs } from "./replies.ts";
+import { scanPages } from "./scan-pages.ts";
 
 /** Yields everything that an instance's view must know, as it is stored now. */
 export async function* snapshot(client: RedisClient): AsyncIterable<readonly ViewEntry[]> {
   yield [{ kind: "forgotten", before: Number(await client.command("GET", client.keys.forgotten)) }];
-  for await (const families of scan(client, "ZSCAN", client.keys.endedFamilies)) {
-    yield families.map(([family, until]) => ({ kind: "family", family, until: Number(until) }));
+  for await (const families of scanPages(client, "ZSCAN", { name: client.keys.endedFamilies })) {
+    yield pairs(families).map(([family, until]) => ({ kind: "family", family, until: Number(until) }));
   }
   for await (const cutOffs of hashPages(client, client.keys.cutOffs))
     yield cutOffs.map((cutOff) => ({ kind: "cutoff", ...toCutOff(cutOff) }));
@@ -19,23 +18,8 @@ export async function* snapshot(client: RedisClient): AsyncIterable<readonly Vie
 }
 
 /** The fields and values of a hash. A field may occur twice. */
-export function hashPages(client: RedisClient, name: string): AsyncIterable<[string, string][]> {
-  return scan(client, "HSCAN", name);
-}
-
-/** SCAN returns every member that exists during the whole scan at least once. A view accepts repeated entries. */
-async function* scan(
-  client: RedisClient,
-  command: "ZSCAN" | "HSCAN",
-  name: string,
-): AsyncIterable<[string, string][]> {
-  let cursor = "0";
-  do {
-    const reply = await client.command(command, name, cursor, "COUNT", SCAN_COUNT);
-    const [next, members] = Array.isArray(reply) ? reply : [];
-    cursor = texts([next])[0] ?? "0";
-    yield pairs(members);
-  } while (cursor !== "0");
+export async function* hashPages(client: RedisClient, name: string): AsyncIterable<[string, string][]> {
+  for await (const members of scanPages(client, "HSCAN", { name })) yield pairs(members);
 }
 
 /** A restriction or an override. */

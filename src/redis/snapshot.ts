@@ -2,16 +2,14 @@ import { decodeFeedEntry } from "../core/revocation/feed-entry.ts";
 import type { ViewEntry } from "../core/revocation/instance-view.ts";
 import type { CutOff } from "../core/revocation/revocation.ts";
 import type { RedisClient } from "./client.ts";
-import { pairs, texts } from "./replies.ts";
-
-/** About 0.3 ms of Redis: other commands wait meanwhile. */
-const SCAN_COUNT = 1000;
+import { pairs } from "./replies.ts";
+import { scanPages } from "./scan-pages.ts";
 
 /** Yields everything that an instance's view must know, as it is stored now. */
 export async function* snapshot(client: RedisClient): AsyncIterable<readonly ViewEntry[]> {
   yield [{ kind: "forgotten", before: Number(await client.command("GET", client.keys.forgotten)) }];
-  for await (const families of scan(client, "ZSCAN", client.keys.endedFamilies)) {
-    yield families.map(([family, until]) => ({ kind: "family", family, until: Number(until) }));
+  for await (const families of scanPages(client, "ZSCAN", { name: client.keys.endedFamilies })) {
+    yield pairs(families).map(([family, until]) => ({ kind: "family", family, until: Number(until) }));
   }
   for await (const cutOffs of hashPages(client, client.keys.cutOffs))
     yield cutOffs.map((cutOff) => ({ kind: "cutoff", ...toCutOff(cutOff) }));
@@ -20,36 +18,8 @@ export async function* snapshot(client: RedisClient): AsyncIterable<readonly Vie
 }
 
 /** The fields and values of a hash. A field may occur twice. */
-export function hashPages(client: RedisClient, name: string): AsyncIterable<[string, string][]> {
-  return scan(client, "HSCAN", name);
-}
-
-/**
- * SCAN returns every member that exists during the whole scan at least once. A view accepts repeated entries. Redis reads the next
- * page while the caller works on this one.
- */
-async function* scan(
-  client: RedisClient,
-  command: "ZSCAN" | "HSCAN",
-  name: string,
-): AsyncIterable<[string, string][]> {
-  const read = async (cursor: string): Promise<readonly [next: string, members: unknown]> => {
-    const reply = await client.command(command, name, cursor, "COUNT", SCAN_COUNT);
-    const [next, members] = Array.isArray(reply) ? reply : [];
-    return [texts([next])[0] ?? "0", members];
-  };
-  let reading = read("0");
-  for (;;) {
-    const [cursor, members] = await reading;
-    const isLast = cursor === "0";
-    if (!isLast) {
-      reading = read(cursor);
-      // The caller may stop before it awaits this page.
-      reading.catch(() => undefined);
-    }
-    yield pairs(members);
-    if (isLast) return;
-  }
+export async function* hashPages(client: RedisClient, name: string): AsyncIterable<[string, string][]> {
+  for await (const members of scanPages(client, "HSCAN", { name })) yield pairs(members);
 }
 
 /** A restriction or an override. */

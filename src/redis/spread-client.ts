@@ -2,6 +2,7 @@ import type { RedisArgument, RedisClient, RedisScript } from "./client.ts";
 import type { SpreadKeys } from "./names.ts";
 import { spreadKeys } from "./names.ts";
 import { texts } from "./replies.ts";
+import { scanPages } from "./scan-pages.ts";
 
 /**
  * The connection to what is spread over the nodes of a Cluster. A failed call rejects with `RedisUnavailable`. No command is
@@ -46,16 +47,7 @@ export function spreadOnOneServer(client: RedisClient): SpreadClient {
   };
 }
 
-/** Few enough not to delay Checks. */
-const SCAN_COUNT = 500;
-
-/** The names on one server. */
-export async function* scanNames(client: RedisClient, pattern: string): AsyncIterable<readonly string[]> {
-  let cursor = "0";
-  do {
-    const reply = await client.command("SCAN", cursor, "MATCH", pattern, "COUNT", SCAN_COUNT);
-    const [next, names] = Array.isArray(reply) ? reply : [];
-    cursor = texts([next])[0] ?? "0";
-    yield texts(names);
-  } while (cursor !== "0");
+/** The names on one server. A name may occur twice. */
+export async function* scanNames(client: RedisClient, match: string): AsyncIterable<readonly string[]> {
+  for await (const names of scanPages(client, "SCAN", { match })) yield texts(names);
 }

@@ -18,3 +18,6 @@ describe("the audit store on a Cluster", async () => {
 describe("copies of stores on a Cluster", async () => {
   await import("../contract/store-copy.test.ts");
 });
+describe("copies of audit events on a Cluster", async () => {
+  await import("../contract/store-copy-audit.test.ts");
+});

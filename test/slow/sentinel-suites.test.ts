@@ -15,3 +15,6 @@ describe("the audit store through Sentinel", async () => {
 describe("copies of stores through Sentinel", async () => {
   await import("../contract/store-copy.test.ts");
 });
+describe("copies of audit events through Sentinel", async () => {
+  await import("../contract/store-copy-audit.test.ts");
+});

@@ -32,6 +32,7 @@ const MODULES: Readonly<Record<string, readonly string[]>> = {
 const PACKAGES: Readonly<Record<string, string>> = {
   "@fastify/cors": "api",
   "@grpc/grpc-js": "grpc",
+  "@grpc/proto-loader": "grpc",
   "@opentelemetry": "telemetry",
   commander: "cli",
   esbuild: "api",

@@ -10,7 +10,7 @@ roles: { basic: { scopes: [a], ttl: 1d, refresh_window: 1h, self_service: true }
 routes: [{ path: /a/**, scopes: [a] }]
 `;
 
-describe.each(["http2", "grpc-js"])(
+describe.each(["http2", "grpc-js", "shadow"])(
   "without code generation from strings in Node, with GRPC_SERVER=%s",
   (server) => {
     test("the process starts, registers keys over HTTP and decides Checks", async () => {

@@ -9,6 +9,7 @@ import { createInstanceView } from "../../src/core/revocation/instance-view.ts";
 import type { Check } from "../../src/ext-authz/check.ts";
 import { createCheck } from "../../src/ext-authz/check.ts";
 import type { CheckPorts } from "../../src/ext-authz/decide.ts";
+import type { ResponseObserver } from "../../src/ext-authz/observed-encoder.ts";
 import { createKeyRing } from "../../src/jwt/key-ring.ts";
 import { createSigner } from "../../src/jwt/signer.ts";
 import { createVerifier } from "../../src/jwt/verifier.ts";
@@ -39,11 +40,12 @@ export interface RealCheckOptions {
   readonly policy?: string;
   /** Replacements for the ports of a healthy instance. */
   readonly ports?: Partial<AuthorizePorts>;
+  readonly observer?: ResponseObserver;
 }
 
 /** A Check handler as an instance assembles it. */
 export async function realCheck(options: RealCheckOptions = {}): Promise<RealCheck> {
-  const { decided = () => undefined, policy = CASES_POLICY, ports } = options;
+  const { decided = () => undefined, policy = CASES_POLICY, ports, observer } = options;
   const parsed = parsePolicy({ text: policy, fileName: "policy.yaml" });
   if (!parsed.ok) throw new Error(parsed.problems.join("\n"));
   const ring = await createKeyRing([SECRET]);
@@ -61,15 +63,18 @@ export async function realCheck(options: RealCheckOptions = {}): Promise<RealChe
   });
   const faults: unknown[] = [];
   const undecodable: RangeError[] = [];
-  const check = createCheck({
-    policy: () => parsed.policy,
-    authorize,
-    nowMs: () => CHECKED_AT_SECONDS * 1000,
-    monotonicNs: () => 0n,
-    newDecisionId: () => "d",
-    onDecision: decided,
-    onFault: (error) => faults.push(error),
-    onUndecodable: (error) => undecodable.push(error),
-  });
+  const check = createCheck(
+    {
+      policy: () => parsed.policy,
+      authorize,
+      nowMs: () => CHECKED_AT_SECONDS * 1000,
+      monotonicNs: () => 0n,
+      newDecisionId: () => "d",
+      onDecision: decided,
+      onFault: (error) => faults.push(error),
+      onUndecodable: (error) => undecodable.push(error),
+    },
+    { observer },
+  );
   return { check, faults, undecodable, policy: parsed.policy, signer: createSigner(() => ring, NAMES) };
 }

@@ -19,7 +19,8 @@ export interface CallPairs<Ours, Theirs> {
   size(): number;
   /** Called once a second. Returns the calls that have waited too long, and forgets them. */
   takeLate(): readonly Unmatched<Ours, Theirs>[];
-  clear(): void;
+  /** Returns the calls that wait, and forgets them. */
+  takeAll(): readonly Unmatched<Ours, Theirs>[];
 }
 
 export function createCallPairs<Ours, Theirs>(): CallPairs<Ours, Theirs> {
@@ -64,9 +65,11 @@ export function createCallPairs<Ours, Theirs>(): CallPairs<Ours, Theirs> {
         return late;
       });
     },
-    clear() {
+    takeAll() {
+      const all = [...waiting.values()].flat();
       waiting.clear();
       size = 0;
+      return all;
     },
   };
 }

@@ -23,7 +23,7 @@ export interface CopiedConnectionDeps {
 
 /** One connection of a client whose bytes both servers receive. */
 export interface CopiedConnection {
-  write(bytes: Uint8Array): void;
+  write(bytes: Uint8Array<ArrayBuffer>): void;
   /** Our own server has answered a call. */
   answered(call: AnsweredCall): void;
   /** Ends the connection after what has arrived. */
@@ -48,7 +48,7 @@ interface State {
 }
 
 export function createCopiedConnection({ compare, report, open }: CopiedConnectionDeps): CopiedConnection {
-  const state = initialState();
+  const state: State = { cancelled: 0, sweepsToEnd: undefined, isEnded: false, isFinished: false };
   const pairs = createCallPairs<AnsweredCall, ReferenceCall>();
   const withoutPingAcks = createPingAckFilter();
   const reference = open({
@@ -57,42 +57,35 @@ export function createCopiedConnection({ compare, report, open }: CopiedConnecti
       if (state.isFinished) return;
       const ours = pairs.pairTheirs(keyOf(theirs), theirs);
       if (ours !== undefined) match(ours, theirs);
-      else if (pairs.size() > MAX_UNMATCHED) giveUp("failed", theirs, []);
+      else if (pairs.size() > MAX_UNMATCHED) finish();
     },
-    onCancelled() {
-      state.cancelled++;
-    },
-    onEnded() {
-      state.isEnded = true;
-    },
+    ...eventsInto(state),
   });
-  const finish = () => {
+  const finish = (judged?: AnsweredCall) => {
     state.isFinished = true;
-    pairs.clear();
+    const left = pairs.takeAll().flatMap(({ ours }) => ours ?? []);
+    for (const ours of left) if (ours !== judged) report(uncompared("skipped", ours, []));
     reference.end();
   };
   const match = (ours: AnsweredCall, theirs: ReferenceCall) => {
     report(compare(ours));
     theirs.reply(ours.response);
   };
-  const giveUp = (result: Result, last: AnsweredCall | ReferenceCall, fields: readonly string[]) => {
-    report(uncompared(result, last, fields));
-    finish();
-  };
   return {
-    write: (bytes) => reference.write(withoutPingAcks(Buffer.from(bytes))),
+    write: (bytes) => reference.write(withoutPingAcks(Buffer.from(bytes.buffer))),
     answered(ours) {
-      if (state.isFinished) return;
+      if (state.isFinished) return report(uncompared("skipped", ours, []));
       const theirs = pairs.pairOurs(keyOf(ours), ours);
       if (theirs !== undefined) return match(ours, theirs);
-      // Our own server still serves the connection that the other one has closed.
-      if (state.isEnded) giveUp("request_differs", ours, ["connection"]);
-      else if (pairs.size() > MAX_UNMATCHED) giveUp("failed", ours, []);
+      if (!state.isEnded && pairs.size() <= MAX_UNMATCHED) return;
+      // Our own server still serves the connection that the other one has closed, or does not read.
+      report(uncompared("request_differs", ours, ["connection"]));
+      finish(ours);
     },
     close() {
       state.sweepsToEnd ??= SWEEPS_TO_CLOSE;
     },
-    drop: finish,
+    drop: () => finish(),
     sweep() {
       for (const call of pairs.takeLate()) report(judge(call, state));
       if (state.sweepsToEnd === undefined || state.sweepsToEnd-- > 0) return;
@@ -103,8 +96,15 @@ export function createCopiedConnection({ compare, report, open }: CopiedConnecti
   };
 }
 
-function initialState(): State {
-  return { cancelled: 0, sweepsToEnd: undefined, isEnded: false, isFinished: false };
+function eventsInto(state: State): Pick<ReferenceConnectionOptions, "onCancelled" | "onEnded"> {
+  return {
+    onCancelled() {
+      state.cancelled++;
+    },
+    onEnded() {
+      state.isEnded = true;
+    },
+  };
 }
 
 function keyOf({ path, message }: AnsweredCall | ReferenceCall): string {
@@ -125,7 +125,7 @@ function judge(
     : uncompared("request_differs", ours ?? theirs, ["message"]);
 }
 
-function uncompared(
+export function uncompared(
   result: Result,
   call: AnsweredCall | ReferenceCall | undefined,
   fields: readonly string[],

@@ -1,3 +1,4 @@
+import type { EventEmitter } from "node:events";
 import type { Worker } from "node:worker_threads";
 import type { ShadowEvent, ShadowReport } from "./messages.ts";
 import { bytesOf } from "./messages.ts";
@@ -8,8 +9,11 @@ const MAX_QUEUED_BYTES = 16 * 1024 * 1024;
 const CHECK_EVERY_MS = 5000;
 const RESTART_AFTER_MS = 60_000;
 
+/** What is used of a worker thread. */
+export type ShadowThread = Pick<Worker, "postMessage" | "terminate" | "unref"> & EventEmitter;
+
 export interface ShadowLinkOptions {
-  readonly startThread: () => Worker;
+  readonly startThread: () => ShadowThread;
   readonly onReport: (report: ShadowReport) => void;
   /** Called when the thread has ended or stopped. It starts again later, and knows no connection then. */
   readonly onFailure: (error: Error) => void;

@@ -1,5 +1,5 @@
 import type { CopiedConnection, CopiedConnectionDeps } from "./copied-connection.ts";
-import { createCopiedConnection } from "./copied-connection.ts";
+import { createCopiedConnection, uncompared } from "./copied-connection.ts";
 import type { Comparison, Result, ShadowEvent, ShadowReport } from "./messages.ts";
 import { bytesOf } from "./messages.ts";
 
@@ -41,6 +41,8 @@ export function createShadowSide({ compare, open, send }: ShadowSideDeps): Shado
     if (kind === "opened") connections.set(id, createCopiedConnection({ compare, open, report }));
     const connection = connections.get(id);
     if (kind === "bytes") connection?.write(event.bytes);
+    else if (kind === "answered" && connection === undefined)
+      next.compared(uncompared("skipped", event.call, []));
     else if (kind === "answered") connection?.answered(event.call);
     else if (kind === "closed") connection?.close();
     else if (kind === "dropped") connection?.drop();

@@ -4,7 +4,9 @@ import type { CheckResponse } from "../../ext-authz/messages.ts";
 import type { ResponseObserver } from "../../ext-authz/observed-encoder.ts";
 import type { UnaryMethod } from "../../grpc/transport.ts";
 import { FAULTS } from "../../telemetry/fault-messages.ts";
+import type { Log } from "../../telemetry/log.ts";
 import { GRPC_SHADOW_RESULTS } from "../../telemetry/metrics/instance-meter.ts";
+import type { Metrics } from "../../telemetry/metrics/metrics.ts";
 import { createSampled } from "../../telemetry/sampled.ts";
 import type { Runtime } from "../runtime.ts";
 import type { CopiedSockets } from "./copied-sockets.ts";
@@ -32,7 +34,10 @@ export interface GrpcShadow {
   readonly close: () => Promise<void>;
 }
 
-export type GrpcShadowDeps = Pick<Runtime, "log" | "metrics">;
+export interface GrpcShadowDeps {
+  readonly log: Pick<Log, "warn">;
+  readonly metrics: Pick<Metrics, "grpcShadowCompared">;
+}
 
 /** Opens the shadow if `GRPC_SERVER` says so. */
 export function startGrpcShadow({ settings, log, metrics, shutdown }: Runtime): GrpcShadow | undefined {
@@ -75,7 +80,7 @@ function openReportingLink(
   const logDifference = createSampled(
     () => performance.now(),
     (unlogged, { method, fields }: Comparison) =>
-      log.error({ method, fields, unlogged }, FAULTS.grpcShadowDiffers),
+      log.warn({ method, fields, unlogged }, FAULTS.grpcShadowDiffers),
   );
   return openShadowLink({
     startThread: () => new Worker(THREAD, { resourceLimits: { maxOldGenerationSizeMb: MAX_HEAP_MB } }),
@@ -87,7 +92,7 @@ function openReportingLink(
     },
     onFailure(error) {
       metrics.grpcShadowCompared("failed", 1);
-      log.error({ err: error }, FAULTS.grpcShadowFailed);
+      log.warn({ err: error }, FAULTS.grpcShadowFailed);
       onFailure();
     },
   });

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { test } from "vitest";
-import { CLIENTS, commands } from "../../test/support/http2-model/commands.ts";
+import { bounds, commands } from "../../test/support/http2-model/commands.ts";
 import { finish, runCommand } from "../../test/support/http2-model/run.ts";
 import { createWorld } from "../../test/support/http2-model/world.ts";
 
@@ -17,8 +17,8 @@ test("for every order of frames, answers, limits and time, both sides agree on s
   timeout: (Number(seconds ?? 0) + 120) * SECOND_MS,
 }, () => {
   fc.assert(
-    fc.property(commands, (all) => {
-      const world = createWorld(CLIENTS);
+    fc.property(bounds, commands, (limits, all) => {
+      const world = createWorld(limits);
       for (const command of all) runCommand(world, command);
       finish(world);
     }),

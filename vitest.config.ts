@@ -40,6 +40,7 @@ export default defineConfig({
             "test/guided/**/*.test.ts",
             "test/histories/**/*.test.ts",
             "test/soak/**/*.test.ts",
+            "src/http2/stream-model.test.ts",
             "test/slow/sentinel-failover.test.ts",
             "test/slow/model-checking.test.ts",
             "test/slow/cluster-failover.test.ts",

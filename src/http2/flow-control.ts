@@ -32,15 +32,15 @@ export function consumeStreamWindow(stream: Stream, bytes: number): boolean {
 }
 
 /**
- * Replenishes the receive window of a stream once half of it is used. Does nothing while the handler is paused, or if the
- * body has no receiver. A request that was answered early because it is invalid keeps its window: some clients read no
+ * Replenishes the receive window of a stream once half of it is used. Does nothing while the handler is paused, if the body
+ * has no receiver, or after the end of the request. A request that was answered early because it is invalid keeps its window: some clients read no
  * response before they have sent everything.
  */
 export function replenishWindow(stream: Stream): void {
   const usedBytes = INITIAL_WINDOW_BYTES - stream.receiveWindow;
   const isReceived = stream.onBody !== undefined || stream.handlesInvalid;
-  if (stream.state === "closed" || !isReceived || stream.isPaused || usedBytes < INITIAL_WINDOW_BYTES / 2)
-    return;
+  const isEnded = stream.state === "closed" || stream.state === "half-closed (remote)";
+  if (isEnded || !isReceived || stream.isPaused || usedBytes < INITIAL_WINDOW_BYTES / 2) return;
   const { output } = stream.connection;
   output.frame(FRAME.WINDOW_UPDATE, 0, stream.id, encodeUint32s(usedBytes));
   output.flushSoon();

@@ -1,24 +1,26 @@
 import fc from "fast-check";
 import { test } from "vitest";
-import { CLIENTS, commands } from "../../test/support/http2-model/commands.ts";
+import { bounds, commands } from "../../test/support/http2-model/commands.ts";
 import { finish, runCommand } from "../../test/support/http2-model/run.ts";
 import { createWorld } from "../../test/support/http2-model/world.ts";
 
-const RUNS = 300;
 const SECOND_MS = 1000;
-/** A search of this time instead of a number of runs. */
-const seconds = process.env["HTTP2_MODEL_SECONDS"];
-const search =
-  seconds === undefined
-    ? { numRuns: RUNS }
-    : { numRuns: Number.MAX_SAFE_INTEGER, interruptAfterTimeLimit: Number(seconds) * SECOND_MS };
+const { HTTP2_MODEL_SECONDS: seconds, MUTANT_TESTS } = process.env;
 
-test("for every order of frames, answers, limits and time, both sides agree on streams and windows, each stream ends once, and no limit is exceeded", {
-  timeout: (Number(seconds ?? 0) + 120) * SECOND_MS,
+/** A number of runs, or a search for a time. The mutation tests need the same runs each time, and no small counter-example. */
+const search = {
+  ...(seconds === undefined
+    ? { numRuns: 250 }
+    : { numRuns: Number.MAX_SAFE_INTEGER, interruptAfterTimeLimit: Number(seconds) * SECOND_MS }),
+  ...(MUTANT_TESTS !== undefined && { seed: 1, endOnFailure: true }),
+};
+
+test("for every order of frames, responses and time, both sides agree on streams and windows, each stream ends once, and no limit is exceeded", {
+  timeout: (Number(seconds ?? 0) + 180) * SECOND_MS,
 }, () => {
   fc.assert(
-    fc.property(commands, (all) => {
-      const world = createWorld(CLIENTS);
+    fc.property(bounds, commands, (limits, all) => {
+      const world = createWorld(limits);
       for (const command of all) runCommand(world, command);
       finish(world);
     }),

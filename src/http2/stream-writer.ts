@@ -89,10 +89,11 @@ function flushPending(stream: Stream): void {
     const [first] = stream.pendingData ?? [];
     const bytes = Math.min(first?.length ?? 0, sendableBytes(stream));
     if (first === undefined || (bytes <= 0 && first.length > 0)) break;
-    connection.output.frame(FRAME.DATA, 0, stream.id, first.subarray(0, bytes));
+    // Counted first, because writing may end the connection: its client may not read.
     consumeSendWindow(stream, bytes);
     connection.pendingBytes -= bytes;
     stream.pendingBytes -= bytes;
+    connection.output.frame(FRAME.DATA, 0, stream.id, first.subarray(0, bytes));
     if (bytes === first.length) stream.pendingData?.shift();
     else {
       stream.pendingData?.splice(0, 1, first.subarray(bytes));

@@ -30,10 +30,12 @@ export function checkConnection({ connection, model }: Client): void {
     "the open streams",
   );
   assert.ok(!model.isDraining || live.length > 0, "a drained connection is not closed");
-  for (const stream of model.unchecked) {
+  for (const stream of [...model.open, ...model.unopened])
     assert.equal(stream.dueReset, undefined, `stream ${stream.id} is not reset`);
-    if (stream.stream !== undefined) assert.equal(stream.closes, isLive(stream) ? 0 : 1, "calls of onClose");
-    if (!isLive(stream)) model.unchecked.delete(stream);
+  model.unopened.clear();
+  for (const stream of model.open) {
+    assert.equal(stream.closes, isLive(stream) ? 0 : 1, `calls of onClose of stream ${stream.id}`);
+    if (!isLive(stream)) model.open.delete(stream);
   }
   for (const stream of live) checkStream(connection, stream);
   const pending = live.reduce((sum, { written, taken }) => sum + written - taken, 0);

@@ -71,6 +71,7 @@ export function createObserver(mayCalm: (stream?: ModelStream) => boolean, onMar
     }
     const stream = model.streams.get(id) ?? assert.fail("WINDOW_UPDATE of an idle stream");
     assert.ok(isLive(stream) && !stream.requestEnded, `WINDOW_UPDATE of stream ${id}, which takes no DATA`);
+    assert.equal(stream.stream?.isPaused, false, `WINDOW_UPDATE of stream ${id}, whose handler is paused`);
     stream.receiveWindow += bytes;
     assert.ok(stream.receiveWindow <= STREAM_WINDOW);
   };
@@ -114,34 +115,25 @@ export function createObserver(mayCalm: (stream?: ModelStream) => boolean, onMar
   };
 }
 
+const head = (path: string, isComplete: boolean) => [
+  [":method", "POST"] as const,
+  ...(isComplete ? [[":scheme", "http"] as const] : []),
+  [":path", path] as const,
+];
 const BLOCKS = {
-  head: [
-    [":method", "POST"],
-    [":scheme", "http"],
-    [":path", "/tolerant"],
-  ],
-  "strict head": [
-    [":method", "POST"],
-    [":scheme", "http"],
-    [":path", "/strict"],
-  ],
-  "malformed head": [
-    [":method", "POST"],
-    [":path", "/tolerant"],
-  ],
-  "malformed strict head": [
-    [":method", "POST"],
-    [":path", "/strict"],
-  ],
-  trailers: [["x-end", "1"]],
+  head: encodeHeaderBlock(head("/tolerant", true)),
+  "strict head": encodeHeaderBlock(head("/strict", true)),
+  "malformed head": encodeHeaderBlock(head("/tolerant", false)),
+  "malformed strict head": encodeHeaderBlock(head("/strict", false)),
+  trailers: encodeHeaderBlock([["x-end", "1"]]),
 } as const;
 
 /** The bytes of a frame. `sent` is how much of the stream's body was sent before. */
 export function encode(frame: ClientFrame, sent: number): Buffer {
   switch (frame.kind) {
     case "headers": {
-      const length = frame.length === undefined ? [] : [["content-length", String(frame.length)] as const];
-      const block = encodeHeaderBlock([...BLOCKS[frame.block], ...length]);
+      const fields = frame.length === undefined ? [] : [["content-length", String(frame.length)] as const];
+      const block = Buffer.concat([BLOCKS[frame.block], encodeHeaderBlock(fields)]);
       const flags = FLAG.END_HEADERS | (frame.isEnd ? FLAG.END_STREAM : 0);
       return encodeFrame(FRAME.HEADERS, flags, frame.id, block);
     }

@@ -1,7 +1,27 @@
 import fc from "fast-check";
+import type { LoadLimits } from "../../../src/http2/connection-state.ts";
 import type { Answer, Plan } from "./state.ts";
+import type { Bounds } from "./world.ts";
 
-export const CLIENTS = 3;
+const CLIENTS = 3;
+
+/** Either limits may be out of reach, so that a run goes on, or near, so that they are reached. */
+export const bounds = fc.record<Bounds>({
+  clients: fc.constant(CLIENTS),
+  maxStreams: fc.constantFrom(1, 2, 6),
+  limits: fc.record<LoadLimits>({
+    buffered: fc.constantFrom({ process: 60_000, connection: 40_000 }, { process: 20_000, connection: 9000 }),
+    pending: fc.constantFrom(
+      { process: 600_000, connection: 400_000 },
+      { process: 90_000, connection: 60_000 },
+    ),
+    unsent: fc.constantFrom(
+      { process: 400_000, connection: 100_000 },
+      { process: 40_000, connection: 20_000 },
+    ),
+    incompleteRequests: fc.constantFrom(2, 4, 20),
+  }),
+});
 
 const client = fc.nat({ max: CLIENTS - 1 });
 const at = fc.nat({ max: 1000 });
@@ -88,7 +108,7 @@ const burst = fc.record({
   kind: fc.constant("burst" as const),
   client,
   at,
-  of: fc.constantFrom("settings" as const, "malformed heads", "late data"),
+  of: fc.constantFrom("settings" as const, "settings", "late data", "malformed heads"),
 });
 /** What clients, handlers and time do, in any order. */
 export const commands = fc.array(

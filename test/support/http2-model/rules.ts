@@ -1,6 +1,6 @@
 import { ERROR_CODE } from "../../../src/http2/frames.ts";
 import type { ModelConnection, ModelStream, Plan } from "./state.ts";
-import { addStream, isLive, liveStreams, newStream } from "./state.ts";
+import { isLive, liveStreams, newStream } from "./state.ts";
 
 /** A frame of the client, without its bytes. */
 export type ClientFrame = HeadersFrame | DataFrame | ShortFrame;
@@ -55,7 +55,8 @@ function resetStream(connection: ModelConnection, id: number, code: number): voi
   if (connection.resetTokens < 1) connection.dueError = ERROR_CODE.ENHANCE_YOUR_CALM;
   if (connection.resetTokens-- < 1) return;
   const stream = connection.streams.get(id) ?? newStream(id, {});
-  addStream(connection, stream);
+  if (!connection.streams.has(id)) connection.unopened.add(stream);
+  connection.streams.set(id, stream);
   stream.resetBy = "server";
   stream.dueReset = code;
 }
@@ -142,7 +143,8 @@ function openStream(
     sendWindow: connection.initialWindow,
     deadlineMs: nowMs + maxRequestMs,
   });
-  addStream(connection, stream);
+  connection.streams.set(id, stream);
+  connection.open.add(stream);
   stream.requestEnded = isEnd;
   return undefined;
 }

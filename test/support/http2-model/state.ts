@@ -100,8 +100,10 @@ export function expectReset(stream: ModelStream, code: number): void {
 /** A connection as both sides must see it. */
 export interface ModelConnection {
   readonly streams: Map<number, ModelStream>;
-  /** Those whose end is not checked yet. */
-  readonly unchecked: Set<ModelStream>;
+  /** Those that were opened, and whose end is not checked yet. */
+  readonly open: Set<ModelStream>;
+  /** Those that the server must reset although it has not opened them. */
+  readonly unopened: Set<ModelStream>;
   /** The highest stream id that the client has used. */
   highest: number;
   /** The last stream id that a handler has seen. */
@@ -124,7 +126,8 @@ export interface ModelConnection {
 export function newConnection(): ModelConnection {
   return {
     streams: new Map(),
-    unchecked: new Set(),
+    open: new Set(),
+    unopened: new Set(),
     highest: 0,
     lastProcessed: 0,
     acknowledged: false,
@@ -140,13 +143,8 @@ export function newConnection(): ModelConnection {
   };
 }
 
-export function addStream({ streams, unchecked }: ModelConnection, stream: ModelStream): void {
-  streams.set(stream.id, stream);
-  unchecked.add(stream);
-}
-
-export function liveStreams({ unchecked }: ModelConnection): ModelStream[] {
-  return [...unchecked].filter(isLive);
+export function liveStreams({ open }: ModelConnection): ModelStream[] {
+  return [...open].filter(isLive);
 }
 
 const PERIOD = 256;

@@ -18,14 +18,14 @@ import { applyFrame } from "./rules.ts";
 import type { ModelConnection } from "./state.ts";
 import { expectReset, isLive, liveStreams } from "./state.ts";
 
-export const MAX_STREAMS = 6;
 const MAX_REQUEST_MS = 10_000;
-export const LIMITS: LoadLimits = {
-  buffered: { process: 60_000, connection: 30_000 },
-  pending: { process: 600_000, connection: 300_000 },
-  unsent: { process: 400_000, connection: 100_000 },
-  incompleteRequests: 14,
-};
+
+/** So low that a few requests reach them. */
+export interface Bounds {
+  readonly clients: number;
+  readonly maxStreams: number;
+  readonly limits: LoadLimits;
+}
 
 /** What the server may do in the current step, to stay below a limit. */
 interface Permitted {
@@ -53,9 +53,9 @@ export interface World {
 }
 
 /** Some clients and the server, without a network and without time. A client whose connection has ended opens another one. */
-export function createWorld(clientCount: number): World {
+export function createWorld({ clients: clientCount, maxStreams, limits: bounds }: Bounds): World {
   const open = new Set<Connection>();
-  const load = createLoad(open, LIMITS);
+  const load = createLoad(open, bounds);
   const faults: unknown[] = [];
   let nowMs = 0;
   const may: Permitted = { reset: false, reject: false, end: false };
@@ -65,13 +65,13 @@ export function createWorld(clientCount: number): World {
       const pending = clients.map(({ model }) => pendingOf(model));
       const total = pending.reduce((sum, one) => sum + one, bytes);
       may.reset ||=
-        total > LIMITS.pending.process || Math.max(...pending) + bytes > LIMITS.pending.connection;
+        total > bounds.pending.process || Math.max(...pending) + bytes > bounds.pending.connection;
     },
     mayReject: () => may.reject,
   };
   const deps: ConnectionDeps = {
     nowMs: () => nowMs,
-    maxStreams: MAX_STREAMS,
+    maxStreams,
     maxHeaderBytes: 8192,
     maxRequestMs: MAX_REQUEST_MS,
     singleFields: createSingleFields([]),
@@ -110,12 +110,10 @@ export function createWorld(clientCount: number): World {
   const check = () => {
     for (const { connection } of clients) connection.output.flush();
     if (faults.length > 0) throw faults[0];
+    const mayDestroy = isUnsentOver(clients, bounds);
     for (const [index, client] of clients.entries()) {
       if (client.socket.socket.destroyed) {
-        assert.ok(
-          client.model.isOver || isDrained(client) || isUnsentOver(clients),
-          "a connection is destroyed",
-        );
+        assert.ok(client.model.isOver || isDrained(client) || mayDestroy, "a connection is destroyed");
         checkEnded(client);
         clients[index] = connect();
       } else if (client.connection.isClosed) assert.ok(client.model.isOver || isDrained(client));
@@ -128,8 +126,8 @@ export function createWorld(clientCount: number): World {
     const kept = clients.reduce((sum, { connection }) => sum + connection.bufferedBytes, MAX_FRAME_BYTES);
     const most = Math.max(...clients.map(({ connection }) => connection.bufferedBytes)) + MAX_FRAME_BYTES;
     // The capacity of a buffer may be twice what it holds.
-    may.reject = 2 * kept > LIMITS.buffered.process || most > LIMITS.buffered.connection;
-    may.end = clients.reduce((sum, client) => sum + incompleteOf(client), 0) > LIMITS.incompleteRequests;
+    may.reject = 2 * kept > bounds.buffered.process || most > bounds.buffered.connection;
+    may.end = clients.reduce((sum, client) => sum + incompleteOf(client), 0) > bounds.incompleteRequests;
   };
   for (let count = 0; count < clientCount; count++) clients.push(connect());
   check();
@@ -141,7 +139,7 @@ export function createWorld(clientCount: number): World {
       for (const frame of frames) {
         if (!accepts(client)) break;
         const sent = "id" in frame ? (client.model.streams.get(frame.id)?.received ?? 0) : 0;
-        applyFrame(client.model, frame, { maxStreams: MAX_STREAMS, maxRequestMs: MAX_REQUEST_MS, nowMs });
+        applyFrame(client.model, frame, { maxStreams, maxRequestMs: MAX_REQUEST_MS, nowMs });
         permit();
         client.socket.deliver(encode(frame, sent));
       }
@@ -149,7 +147,7 @@ export function createWorld(clientCount: number): World {
     },
     sendTogether(client, frames) {
       if (!accepts(client)) return;
-      const options = { maxStreams: MAX_STREAMS, maxRequestMs: MAX_REQUEST_MS, nowMs };
+      const options = { maxStreams, maxRequestMs: MAX_REQUEST_MS, nowMs };
       const [first, ...rest] = frames.map((frame) => () => applyFrame(client.model, frame, options));
       first?.();
       client.applyLater(rest);
@@ -193,9 +191,9 @@ function isDrained({ model }: Client): boolean {
   return model.isDraining && liveStreams(model).length === 0;
 }
 
-function isUnsentOver(clients: readonly Client[]): boolean {
+function isUnsentOver(clients: readonly Client[], { unsent: limit }: LoadLimits): boolean {
   const unsent = clients.reduce((sum, { socket }) => sum + socket.socket.writableLength, 0);
-  return unsent > LIMITS.unsent.process;
+  return unsent > limit.process;
 }
 
 function accepts({ socket, connection }: Client): boolean {

@@ -80,7 +80,7 @@ describe("a successor", () => {
     });
   });
 
-  test("of a refresh must gain time: an equal end is none", () => {
+  test("of a refresh must gain time: an equal end gains nothing", () => {
     const ends = { ...key, expiresAt: NOW + 1500, refreshAfter: NOW };
     expect(refresh(ends, 900, { role: aged })).toMatchObject({ reason: "family_too_old" });
     expect(refresh({ ...ends, expiresAt: NOW + 1499 }, 900, { role: aged }).kind).toBe("minted");

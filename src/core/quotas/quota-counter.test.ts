@@ -19,7 +19,7 @@ function request(leaseId: string, more: Partial<UnitRequest> = {}) {
 
 const units = (cost: number) => ({ cost, waiting: cost });
 
-/** A counter that has counted so many units in the window. */
+/** A counter that has counted this number of units in the window. */
 function used(count: number, windowMs = T): QuotaCounter {
   return { ...newCounter(), windowMs, used: count };
 }
@@ -47,7 +47,7 @@ describe("a lease", () => {
     expect(ahead(0, 1_000_000)).toBe(50);
   });
 
-  test("of a request that only wants units in advance is none if there are none to give", () => {
+  test("is not granted to a request that only wants units in advance, if there are not enough for that", () => {
     const counter = used(0);
     expect(stepOn(counter, 0, request("a", { cost: 0, waiting: 0, ahead: 5 })).grantedUnits).toBe(1);
     expect(stepOn(counter, 0, request("b", { cost: 0, waiting: 0, ahead: 5, held: 1 })).grantedUnits).toBe(0);

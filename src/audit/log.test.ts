@@ -82,6 +82,7 @@ async function openLog(
     key,
     file,
     output: {
+      maxPieceBytes: 4096,
       write: (text) => void printed.push(text.trimEnd()),
       deliver: async () => true,
       dropped: () => 0,

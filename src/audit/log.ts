@@ -1,29 +1,18 @@
-import { setImmediate as nextTurn } from "node:timers/promises";
 import type { AuditEvent } from "../core/audit/audit-event.ts";
 import type { AuditFields, ChainState } from "./chain.ts";
-import { createAuditChain, DROPPED_KIND } from "./chain.ts";
-import type { AuditFile } from "./file.ts";
+import { DROPPED_KIND } from "./chain.ts";
+import type { SealedLinesOptions, WriteLines } from "./sealed-lines.ts";
+import { createSealedLines } from "./sealed-lines.ts";
 import { createTimed } from "./timed-fields.ts";
 
 /** Maximum number of buffered lines about requests. A decision never waits for the log. */
 const MAX_WAITING = 10_000;
-/** Without a file, this many lines are delivered to the output in one piece, within DELIVERED_WITHIN_MS. */
-const DELIVERED_AT_ONCE = 8;
-const DELIVERED_WITHIN_MS = 2000;
 /** The minimum time between two lines about lines that the output dropped. The output may drop such a line too. */
 const OUTPUT_GAP_EVERY_MS = 60_000;
 /** Maximum number of lines per write, so that building the text does not delay a Check. */
 const WRITTEN_AT_ONCE = 500;
-/** Lines sealed between two turns of the event loop: a fraction of a millisecond. */
-const SEALED_AT_ONCE = 50;
 
-export interface AuditLogOptions {
-  readonly key: string;
-  /** Undefined if lines go to the output only. */
-  readonly file: AuditFile | undefined;
-  /** Receives every line, too. Without a file, a line counts as written once the output has taken it. */
-  readonly output: LineOutput;
-  readonly newRandom: () => string;
+export interface AuditLogOptions extends SealedLinesOptions {
   readonly nowMs: () => number;
   readonly observe: (
     kind: "lifecycle" | "request" | "access" | "quota" | "charge" | "gap" | "dropped",
@@ -31,15 +20,6 @@ export interface AuditLogOptions {
   ) => void;
   readonly onDropped: (lines: number) => void;
   readonly throttled: (lines: number) => void;
-}
-
-/** Standard output. */
-export interface LineOutput {
-  write(text: string): void;
-  /** Whether the output has taken the text within this time. */
-  deliver(text: string, withinMs: number): Promise<boolean>;
-  /** Lines dropped since the start. */
-  dropped(): number;
 }
 
 /** The audit log, sealed line by line. Only one of its writing methods may run at a time. */
@@ -68,7 +48,7 @@ interface Waiting {
 export function createAuditLog(options: AuditLogOptions): AuditLog {
   const { nowMs, observe } = options;
   const timed = createTimed();
-  const { state, write } = createWriter(options);
+  const { state, write } = createSealedLines(options);
   const gaps = createGaps(options, write, timed);
   let waiting: Waiting[] = [];
   const drop = (lines: number) => {
@@ -112,12 +92,10 @@ export function createAuditLog(options: AuditLogOptions): AuditLog {
   };
 }
 
-type Write = (lines: readonly AuditFields[]) => Promise<void>;
-
 /** The lines that report how many lines are missing in the log or on the output. */
 function createGaps(
   { nowMs, observe, output }: AuditLogOptions,
-  write: Write,
+  write: WriteLines,
   timed: ReturnType<typeof createTimed>,
 ) {
   let lost = 0;
@@ -144,47 +122,6 @@ function createGaps(
       reportedMs = nowMs();
     },
   };
-}
-
-/** Seals and writes lines, all or none. Without a file it writes as many as the output takes. */
-function createWriter({ key, file, output, newRandom }: AuditLogOptions) {
-  let written = file?.last ?? { instance: newRandom(), n: 0, hmac: "" };
-  return {
-    state: () => written,
-    async write(lines: readonly AuditFields[]): Promise<void> {
-      if (lines.length === 0) return;
-      // A line that was not written gets no number, so the chain has no gap.
-      const chain = createAuditChain(key, written);
-      const sealed = await sealAll(lines, chain);
-      if (file === undefined) {
-        for (let from = 0; from < sealed.length; from += DELIVERED_AT_ONCE) {
-          const portion = sealed.slice(from, from + DELIVERED_AT_ONCE);
-          const text = portion.map((line) => `${line.text}\n`).join("");
-          if (!(await output.deliver(text, DELIVERED_WITHIN_MS)))
-            throw new Error("standard output does not take audit lines, and AUDIT_FILE is off");
-          written = portion.at(-1)?.state ?? written;
-        }
-        return;
-      }
-      const texts = sealed.map(({ text }) => text);
-      await file.append(texts, chain.state());
-      written = chain.state();
-      // With a file, the file is the log. A failure of the output does not matter.
-      for (const text of texts) output.write(`${text}\n`);
-    },
-  };
-}
-
-async function sealAll(
-  lines: readonly AuditFields[],
-  chain: ReturnType<typeof createAuditChain>,
-): Promise<{ readonly text: string; readonly state: ChainState }[]> {
-  const sealed = [];
-  for (const fields of lines) {
-    sealed.push({ text: chain.seal(fields), state: chain.state() });
-    if (sealed.length % SEALED_AT_ONCE === 0) await nextTurn();
-  }
-  return sealed;
 }
 
 function eventFields({ eventId, event, outcome, reason, actor, keyId, ...about }: AuditEvent): AuditFields {

@@ -18,6 +18,7 @@ test("an event is in the log once, even if the store cannot mark it as done", as
     key: "audit-key-audit-key-audit-key-123",
     file: undefined,
     output: {
+      maxPieceBytes: 4096,
       write: () => undefined,
       deliver: async (text) => written.push(...text.trimEnd().split("\n")) > 0,
       dropped: () => 0,

@@ -16,6 +16,8 @@ const FAILURE_PAUSE_MS = 1000;
  * faults ends the process. Lines that it does not take are dropped and counted.
  */
 export interface Output {
+  /** A text of at most this size is written in one piece. */
+  readonly maxPieceBytes: number;
   /** Queues a text of whole lines. */
   write(text: string): void;
   /** Does the same, and resolves with whether the text was written within about that time. Otherwise it is not written later. */
@@ -34,6 +36,10 @@ interface Entry {
   readonly onEnd: (written: boolean) => void;
 }
 
+function entryOf(text: string, onEnd: Entry["onEnd"]): Entry {
+  return { bytes: Buffer.from(text), lines: text.split("\n").length - 1, onEnd };
+}
+
 export function createOutput(fd: number): Output {
   const queue = createQueue();
   let dropped = 0;
@@ -48,10 +54,8 @@ export function createOutput(fd: number): Output {
   const writeAll = async () => {
     let lead = "";
     for (let piece = queue.nextPiece(); piece.length > 0; piece = queue.nextPiece()) {
-      const outcome = await writePiece(
-        fd,
-        Buffer.concat([Buffer.from(lead), ...piece.map(({ bytes }) => bytes)]),
-      );
+      const bytes = Buffer.concat([Buffer.from(lead), ...piece.map((entry) => entry.bytes)]);
+      const outcome = await writePiece(fd, bytes);
       if (outcome === "written") for (const { onEnd } of piece) onEnd(true);
       else drop(piece);
       // The next line must not continue a half-written one.
@@ -61,12 +65,13 @@ export function createOutput(fd: number): Output {
     writing = undefined;
   };
   const put = (text: string, onEnd: Entry["onEnd"]) => {
-    const entry: Entry = { bytes: Buffer.from(text), lines: text.split("\n").length - 1, onEnd };
+    const entry = entryOf(text, onEnd);
     if (queue.enter(entry)) writing ??= writeAll();
     else drop([entry]);
     return entry;
   };
   return {
+    maxPieceBytes: MAX_WRITE_BYTES,
     write: (text) => void put(text, () => undefined),
     deliver(text, withinMs) {
       const written = Promise.withResolvers<boolean>();

@@ -105,10 +105,10 @@ export function createLeaseExchange(ports: LeaseExchangePorts): LeaseExchange {
       shared.pendingReturns++;
       try {
         await step(ports, shared, settlements, undefined);
-        ports.observe?.(
-          "returned",
-          settlements.reduce((sum, { unspentTokens }) => sum + unspentTokens, 0),
-        );
+        const returned = settlements.reduce((sum, { unspentTokens }) => sum + unspentTokens, 0);
+        // The store has more than when it denied.
+        if (returned > 0) holder.empty = undefined;
+        ports.observe?.("returned", returned);
       } catch {
         requeueSettlements(holder, ended);
       } finally {

@@ -125,6 +125,16 @@ export function emptyForMs({ empty }: LeaseHolder, cost: number, nowMs: number):
   return empty === undefined || cost < empty.cost ? 0 : Math.max(0, empty.untilMs - nowMs);
 }
 
+/**
+ * The store has denied this cost, but may lack just the tokens that this instance has not returned. Ends its leases and forgets the
+ * denial, so that the next request returns them and asks again.
+ */
+export function returnForCost(holder: LeaseHolder, cost: number, nowMs: number): void {
+  if (emptyForMs(holder, cost, nowMs) === 0) return;
+  returnAllLeases(holder);
+  if (holder.ended.some(({ unspentTokens }) => unspentTokens > 0)) holder.empty = undefined;
+}
+
 /** Milliseconds after which a single client is admitted at this cost; 0 if no denial is remembered for it. */
 export function dueInMs({ empty, limit }: LeaseHolder, cost: number, nowMs: number): number {
   if (empty === undefined || cost < empty.cost) return 0;

@@ -140,6 +140,26 @@ describe("Retry-After", () => {
   });
 });
 
+test("an instance that is alone denies a request only if the limit lacks its cost, whatever its own leases hold", async () => {
+  const limit = limitOf(100, 1e-9, true);
+  const cost = fc.oneof(fc.constant(1), fc.integer({ min: 2, max: 20 }));
+  const step = fc.record({ cost, thenMs: fc.constantFrom(0, 0, 0, 1, 30, 120, 260, 900) });
+  const history = fc.array(step, { minLength: 10, maxLength: 80 });
+  await fc.assert(
+    fc.asyncProperty(history, async (steps) => {
+      const { poolOf, wait } = twoInstances();
+      let left = limit.capacity;
+      for (const { cost: wanted, thenMs } of steps) {
+        const { ok } = await poolOf(0).take([{ bucketId: "b", limit }], wanted, 0);
+        expect(ok).toBe(wanted <= left);
+        if (ok) left -= wanted;
+        await wait(thenMs);
+      }
+    }),
+    { numRuns: 200 },
+  );
+});
+
 test("an unused bucket is forgotten, and its next use leases from the store again", async () => {
   const { poolOf, wait, close } = twoInstances();
   const limit: RateLimit = { name: "l", per: "key", leased: true, capacity: 10, refillPerSecond: 1 };

@@ -6,7 +6,7 @@ import type { QuotaExchange } from "../quotas/quota-exchange.ts";
 import { exceededQuota, quotaStatus } from "../quotas/quota-status.ts";
 import { shouldPrefetch } from "./lease-demand.ts";
 import type { LeaseExchange, LeaseExchangePorts, SharedCounter, SharedLimit } from "./lease-exchange.ts";
-import { availableTokens, dueInMs, emptyForMs, spendTokens } from "./lease-holder.ts";
+import { availableTokens, dueInMs, emptyForMs, returnForCost, spendTokens } from "./lease-holder.ts";
 import type { BucketDemand, BucketStore, LocalBuckets, TakeOutcome } from "./ports.ts";
 import { rateStatus } from "./rate-status.ts";
 import { peekOutcome, takeOutcome } from "./retry-after.ts";
@@ -51,6 +51,7 @@ export function attempt(take: PooledTake, round: number, nowMs: number): MaybePr
   const localWaitSeconds = localWait(take);
   if (localWaitSeconds === 0 && areHeld(take, nowMs)) return spendAll(take, nowMs);
   const lacking = limits.filter((shared) => availableTokens(shared.holder, nowMs) < costOf(take, shared));
+  for (const shared of lacking) returnForCost(shared.holder, costOf(take, shared), nowMs);
   const empty = localWaitSeconds > 0 || lacking.some((shared) => isEmpty(take, shared, nowMs));
   const needed = empty ? lacking.filter((shared) => isUnknown(take, shared, nowMs)) : lacking;
   if (needed.length === 0 || round === MAX_ROUNDS) return denial(take, lacking, localWaitSeconds, nowMs);

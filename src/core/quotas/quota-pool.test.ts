@@ -221,6 +221,28 @@ test("a flood of denied requests asks the store about once a minute", async () =
   expect(fleet.steps() - before).toBeLessThanOrEqual(2);
 });
 
+test("an instance that is alone denies a request only if the quota lacks its cost, whatever its own leases hold", async () => {
+  const cost = fc.oneof(fc.constant(1), fc.integer({ min: 2, max: 200 }));
+  const step = fc.record({ cost, sweeps: fc.constantFrom(0, 0, 0, 1, 5, 18) });
+  await fc.assert(
+    fc.asyncProperty(fc.array(step, { minLength: 20, maxLength: 80 }), async (steps) => {
+      const fleet = createFleet("2026-11-10T00:00:00Z");
+      const { send, sweep } = fleet.start("i");
+      let left = 2000;
+      for (const { cost: wanted, sweeps } of steps) {
+        const { ok } = await send([{ limit: 2000 }], wanted);
+        expect(ok).toBe(wanted <= left);
+        if (ok) left -= wanted;
+        for (let swept = 0; swept < sweeps; swept++) {
+          fleet.pass(50);
+          await sweep();
+        }
+      }
+    }),
+    { numRuns: 200 },
+  );
+});
+
 test("at most 1% of what is left is held ahead, however high the demand is", async () => {
   const fleet = createFleet("2026-11-10T00:00:00Z");
   const { send } = fleet.start("i");

@@ -12,11 +12,16 @@ import type { BucketDemand, LocalBuckets, TakeOutcome } from "./ports.ts";
 const WALL_MS = Date.UTC(2027, 4, 10, 23);
 const calendars = createCalendars();
 
-function bucket(name: string, more: Partial<RateLimit> = {}): BucketDemand {
-  return {
-    bucketId: name,
-    limit: { name, per: "key", capacity: 50, refillPerSecond: 5, leased: false, ...more },
-  };
+/** One policy: the same bucket always has the same limit object. */
+const BUCKETS = new Map(
+  ["a", "b", "c", "d"].map((name) => [
+    name,
+    { name, per: "key", capacity: 50, refillPerSecond: 5, leased: false } satisfies RateLimit,
+  ]),
+);
+
+function bucket(name: string): BucketDemand {
+  return { bucketId: name, limit: BUCKETS.get(name) ?? expect.unreachable() };
 }
 
 function quota(name: string, more: Partial<Quota> = {}) {
@@ -226,6 +231,20 @@ describe("buckets of this process", () => {
   });
 });
 
+test("a request that only a bucket denies is rate_limited, although the lease of its quota has ended meanwhile", async () => {
+  const answers = {
+    a: denied(30),
+    q: { grantedTokens: 2, counter: { lifeUs: 1_000_000, freeUnits: 40 } },
+  };
+  const { pool, clock } = open({ answers });
+  for (let seconds = 0; seconds < 20; seconds++) {
+    const outcome = await pool.take([bucket("a")], 2, WALL_MS, quota("q"));
+    expect(outcome).toMatchObject({ ok: false, reason: "rate_limited" });
+    expect(outcome).not.toHaveProperty("quota");
+    clock.nowMs += 1000;
+  }
+});
+
 describe("a peek", () => {
   test("asks for one token, and leaves it in the lease for the next request", async () => {
     const { pool, sent } = open();
@@ -276,7 +295,10 @@ describe("without the store", () => {
     await pool.take([bucket("a")], 1, WALL_MS);
     const outcome = await pool.take([bucket("a")], 2, WALL_MS, quota("q"));
     expect(outcome.ok).toBe(true);
-    expect(status(outcome)[0]).toEqual(["a", 2]);
+    expect(status(outcome)).toEqual([
+      ["a", 2],
+      ["q", 0],
+    ]);
     expect(counted).toEqual([["q", 2]]);
   });
 
@@ -328,7 +350,8 @@ describe("limits in memory", () => {
 
   test("return their tokens when a new policy has another limit or another time zone", async () => {
     const { pool, sent } = open({ answers: { a: { grantedTokens: 5 }, q: { grantedTokens: 5 } } });
-    const [first, next] = [bucket("a"), bucket("a")];
+    const first = bucket("a");
+    const next = { ...first, limit: { ...first.limit } };
     await pool.take([first], 1, WALL_MS);
     await pool.take([next], 1, WALL_MS);
     expect(sent).toEqual([

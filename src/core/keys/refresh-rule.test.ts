@@ -55,7 +55,7 @@ describe("a successor", () => {
     const life = { issuedAt: NOW + 950, expiresAt: NOW + 1950, refreshAfter: NOW + 1850 };
     const kept = { ...key, nets: ["192.0.2.0/24"], changedAt: 5 };
     expect(next).toEqual({ ...kept, ...life, keyId: "basic_2_next", version: 1 });
-    expect(old).toEqual({
+    expect(old).toStrictEqual({
       ...kept,
       version: 8,
       successor: { keyId: "basic_2_next", at: NOW + 950, notAfter: NOW + 1000 },

@@ -5,11 +5,11 @@ import type { SigningAlgorithm } from "./algorithms.ts";
 import { KEY_TYPES } from "./algorithms.ts";
 
 /** The members of a public key, by `kty`. All other members are private or not used here. */
-const PUBLIC_MEMBERS: Readonly<Record<string, readonly string[]>> = {
-  EC: ["kty", "crv", "x", "y"],
-  OKP: ["kty", "crv", "x"],
-  RSA: ["kty", "n", "e"],
-};
+const PUBLIC_MEMBERS: ReadonlyMap<string, readonly string[]> = new Map([
+  ["EC", ["kty", "crv", "x", "y"]],
+  ["OKP", ["kty", "crv", "x"]],
+  ["RSA", ["kty", "n", "e"]],
+]);
 
 const MIN_RSA_BITS = 2048;
 /** Larger keys make every verification slow, and are not used in practice. */
@@ -56,7 +56,7 @@ function numberOf(member: unknown): bigint {
 
 /** Only the public members. */
 export function publicMembers(jwk: Jwk): Record<string, string> {
-  const names = PUBLIC_MEMBERS[jwk.kty] ?? [];
+  const names = PUBLIC_MEMBERS.get(jwk.kty) ?? [];
   return Object.fromEntries(Object.entries(textMembers(jwk)).filter(([name]) => names.includes(name)));
 }
 

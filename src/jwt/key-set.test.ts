@@ -74,6 +74,36 @@ describe.each(ALGORITHMS)("a key for %s", (alg) => {
   });
 });
 
+test("the dates of a rotation are read from a key, and one that is no date counts as missing", async () => {
+  const dated = { added_at: "2026-01-02T03:04:05Z", signs_from: "soon", signed_until: 5, use: "sig" };
+  const [key, plain] = await keysOf(jwkSet({ ...newJwk("ES256", "one"), ...dated }, newJwk("ES256", "two")));
+  expect(key?.dates).toMatchObject({ addedAtMs: Date.UTC(2026, 0, 2, 3, 4, 5) });
+  expect(key?.dates).not.toHaveProperty("signsFromMs");
+  expect(plain?.dates).toEqual({});
+});
+
+test("a set of 64 keys is accepted, and so is a kid of 64 characters", async () => {
+  const key = publicPart(newJwk("ES256", "k"));
+  const keys = Array.from({ length: 64 }, (_, at) => ({ ...key, kid: `${"k".repeat(62)}${at + 10}` }));
+  expect(await keysOf(jwkSet(...keys))).toHaveLength(64);
+  expect(await problemsOf({ ...key, kid: "k".repeat(65) })).toEqual([
+    expect.stringContaining("needs a kid: 1 to 64 letters, digits and _ . -"),
+  ]);
+});
+
+test("every problem of a set is named at once, with the place and the kid of its key", async () => {
+  const key = newJwk("ES256", "one");
+  expect(
+    await problemsOf({ ...key, kid: undefined }, { ...key, alg: "x" }, key, key, newJwk("HS256", "s")),
+  ).toEqual([
+    "keys[0]: needs a kid: 1 to 64 letters, digits and _ . -",
+    'keys[1] ("one"): needs an alg, one of HS256, ES256, EdDSA, RS256',
+    'keys[2] ("one"): a second key with this kid',
+    'keys[3] ("one"): a second key with this kid',
+    "secrets (kty oct) and other keys never stand in one set",
+  ]);
+});
+
 test("a public key only verifies, so it cannot be the first key", async () => {
   const [first, second] = [newJwk("ES256", "one"), newJwk("ES256", "two")];
   const keys = await keysOf(jwkSet(first, publicPart(second)));

@@ -17,5 +17,7 @@ test("an argument that is neither a group nor a file of one is rejected, and a f
   expect(groupsOf(["src/jwt/signer.ts", "src/jwt/jwk.ts"])).toEqual([
     expect.objectContaining({ name: "jwt", files: ["src/jwt/signer.ts", "src/jwt/jwk.ts"], breakBelow: 0 }),
   ]);
-  expect(groupsOf(["ext-authz"])).toEqual([expect.objectContaining({ files: ["src/ext-authz/*.ts"] })]);
+  const handler = "src/ext-authz/decide.ts";
+  expect(groupsOf([handler])).toEqual([expect.objectContaining({ name: "check-handler", files: [handler] })]);
+  expect(groupsOf(["check-handler"])).toEqual([expect.objectContaining({ files: [handler] })]);
 });

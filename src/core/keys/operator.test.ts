@@ -15,6 +15,8 @@ roles:
   wide: { scopes: [keys:write], may_grant: [trap, wide], ttl: 1d, refresh_window: 1h }
   billing: { scopes: [keys:write, limits:write], may_grant: [basic], may_assign_plans: [team], ttl: 1d, refresh_window: 1h }
   rival: { scopes: [keys:write, limits:write], may_grant: [billing], may_assign_plans: [gold], ttl: 1d, refresh_window: 1h }
+  former: { scopes: [chat:read], may_grant: [boss], ttl: 1d, refresh_window: 1h }
+  giver: { scopes: [keys:write], may_grant: [former], ttl: 1d, refresh_window: 1h }
   idle: { scopes: [], ttl: 1d, refresh_window: 1h }
 routes: []
 plans: { team: { rate_limits: [] }, gold: { rate_limits: [] } }
@@ -79,6 +81,8 @@ describe("a caller cannot grant more than it holds", () => {
     expect(mayGrant(keyOf("writer"), ["chat:read"], role("basic"), policy)).toBe(true);
     expect(mayGrant(keyOf("writer"), ["chat:read", "system:write"], role("basic"), policy)).toBe(false);
     expect(mayGrant(keyOf("wide"), ["keys:write"], role("trap"), policy)).toBe(true);
+    // Keys of the role "former" grant nothing, because they lack keys:write.
+    expect(mayGrant(keyOf("giver"), ["chat:read", "system:write"], role("former"), policy)).toBe(false);
   });
 });
 

@@ -55,7 +55,7 @@ describe("a successor", () => {
     const life = { issuedAt: NOW + 950, expiresAt: NOW + 1950, refreshAfter: NOW + 1850 };
     const kept = { ...key, nets: ["192.0.2.0/24"], changedAt: 5 };
     expect(next).toEqual({ ...kept, ...life, keyId: "basic_2_next", version: 1 });
-    expect(old).toEqual({
+    expect(old).toStrictEqual({
       ...kept,
       version: 8,
       successor: { keyId: "basic_2_next", at: NOW + 950, notAfter: NOW + 1000 },
@@ -80,7 +80,7 @@ describe("a successor", () => {
     });
   });
 
-  test("of a refresh must gain time: an equal end is none", () => {
+  test("of a refresh must gain time: an equal end gains nothing", () => {
     const ends = { ...key, expiresAt: NOW + 1500, refreshAfter: NOW };
     expect(refresh(ends, 900, { role: aged })).toMatchObject({ reason: "family_too_old" });
     expect(refresh({ ...ends, expiresAt: NOW + 1499 }, 900, { role: aged }).kind).toBe("minted");

@@ -102,7 +102,7 @@ describe("a denial", () => {
 });
 
 describe("tokens are returned to the store", () => {
-  test("when nobody has used them for 200 ms", () => {
+  test("when they have not been used for 200 ms", () => {
     const holder = holderWith(5);
     spendTokens(holder, 1, 50);
     expect(returnIdleLeases(holder, 249)).toBe(false);
@@ -142,6 +142,47 @@ describe("tokens are returned to the store", () => {
       ["l1", 7],
     ]);
   });
+});
+
+describe("a request to the store", () => {
+  test("has its cost, that of all waiting requests, what is wanted in advance, and what is held", () => {
+    const holder = holderWith(5);
+    holder.waiting = 12;
+    for (let ms = 100; ms < 115; ms++) recordDemand(holder, 1, ms);
+    expect(beginLeaseRequest(holder, 7, "b", 120).request).toEqual({
+      leaseId: "b",
+      cost: 7,
+      waiting: 12,
+      ahead: 6,
+      held: 5,
+    });
+  });
+
+  test("counts itself as waiting", () => {
+    expect(beginLeaseRequest(holderWith(), 7, "a", 0).request).toMatchObject({ cost: 7, waiting: 7 });
+  });
+
+  test("settles a lease that has ended since the last sweep", () => {
+    const holder = holderWith(5);
+    spendTokens(holder, 2, 100);
+    const { settlements, request } = beginLeaseRequest(holder, 7, "b", 900);
+    expect(settlements).toEqual([{ leaseId: "l0", unspentTokens: 3, spentAgoUs: 800_000 }]);
+    expect(request.held).toBe(0);
+  });
+});
+
+test("what the counter of a quota has left is known from its last reply", () => {
+  const holder = createLeaseHolder(limit, 0);
+  expect(holder.counter).toMatchObject({ freeUnits: 0, replyMs: Number.NEGATIVE_INFINITY });
+  for (const [freeUnits, nowMs] of [
+    [40, 100],
+    [0, 200],
+  ] as const) {
+    beginLeaseRequest(holder, 1, `a${nowMs}`, nowMs);
+    const counter = { lifeUs: 1_000_000, freeUnits };
+    completeLeaseRequest(holder, { grantedTokens: 1, waitUs: 0, leasesOutstanding: false, counter }, nowMs);
+    expect(holder.counter).toMatchObject({ freeUnits, replyMs: nowMs });
+  }
 });
 
 describe("a limit is kept in memory", () => {

@@ -131,7 +131,7 @@ function denial(
   const seconds = Math.max(1, localWaitSeconds, ...waits.map((ms) => Math.ceil(ms / 1000)));
   const isContended = localWaitSeconds === 0 && lacking.every(({ quota }) => quota !== undefined);
   const [longest] = lacking
-    .filter((shared) => shared.quota !== undefined && (isContended || !isUnknown(take, shared, nowMs)))
+    .filter((shared) => shared.quota !== undefined && (isContended || isEmpty(take, shared, nowMs)))
     .sort((a, b) => waitMs(take, b, nowMs) - waitMs(take, a, nowMs));
   return quotaOutcome(take, longest, takeOutcome(ratesOf(take, nowMs), seconds));
 }

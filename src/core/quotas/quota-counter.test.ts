@@ -19,7 +19,7 @@ function request(leaseId: string, more: Partial<UnitRequest> = {}) {
 
 const units = (cost: number) => ({ cost, waiting: cost });
 
-/** A counter that has counted so many units in the window. */
+/** A counter that has counted this number of units in the window. */
 function used(count: number, windowMs = T): QuotaCounter {
   return { ...newCounter(), windowMs, used: count };
 }
@@ -47,7 +47,7 @@ describe("a lease", () => {
     expect(ahead(0, 1_000_000)).toBe(50);
   });
 
-  test("of a request that only wants units in advance is none if there are none to give", () => {
+  test("is not granted to a request that only wants units in advance, if there are not enough for that", () => {
     const counter = used(0);
     expect(stepOn(counter, 0, request("a", { cost: 0, waiting: 0, ahead: 5 })).grantedUnits).toBe(1);
     expect(stepOn(counter, 0, request("b", { cost: 0, waiting: 0, ahead: 5, held: 1 })).grantedUnits).toBe(0);
@@ -122,7 +122,7 @@ describe("the window", () => {
 
   test("is chosen by the store's clock among the two that the instance proposes, and nothing happens outside", () => {
     const at = (afterMs: number) => stepOn(used(5, T - HOUR_MS), afterMs, request("a"));
-    expect(at(-1)).toMatchObject({ inWindows: false, nowMs: T - 1, grantedUnits: 0 });
+    expect(at(-1)).toMatchObject({ inWindows: false, nowMs: T - 1, grantedUnits: 0, isEnding: false });
     expect(at(0)).toMatchObject({ inWindows: true, windowMs: T, used: 0, grantedUnits: 1 });
     expect(at(HOUR_MS - 1)).toMatchObject({ inWindows: true, windowMs: T });
     expect(at(HOUR_MS)).toMatchObject({ inWindows: true, windowMs: T + HOUR_MS });
@@ -136,6 +136,9 @@ describe("the window", () => {
   test("never starts again after the clock was set back: the later one goes on", () => {
     const counter = used(7, T + HOUR_MS);
     expect(stepOn(counter, 0)).toMatchObject({ windowMs: T + HOUR_MS, used: 7, leftUs: 2 * HOUR_MS * 1000 });
+    const day = { startMs: T, endMs: T + 24 * HOUR_MS, nextEndMs: T + 48 * HOUR_MS };
+    const tomorrow = used(7, T + 24 * HOUR_MS);
+    expect(stepOn(tomorrow, HOUR_MS, { windows: day }).leftUs).toBe(47 * HOUR_MS * 1000);
     const later = used(7, T + 5 * HOUR_MS);
     expect(stepOn(later, 0)).toMatchObject({
       windowMs: T + 5 * HOUR_MS,

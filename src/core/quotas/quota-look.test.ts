@@ -71,6 +71,77 @@ describe("a look at a quota", () => {
     expect(state.reads).toBeLessThanOrEqual(26);
   });
 
+  test("is read again in the background from 400 ms on, and waited for from 800 ms on", async () => {
+    const { state, ask } = open();
+    await ask();
+    state.nowMs += 400;
+    expect(ask()).not.toBeInstanceOf(Promise);
+    expect(state.reads).toBe(1);
+    state.holds = true;
+    state.nowMs += 1;
+    expect(ask()).not.toBeInstanceOf(Promise);
+    expect(state.reads).toBe(2);
+    state.nowMs += 399;
+    expect(ask()).not.toBeInstanceOf(Promise);
+    state.nowMs += 1;
+    const waits = ask();
+    expect(waits).toBeInstanceOf(Promise);
+    for (const answer of state.answers) answer();
+    // The read was sent 400 ms ago: it shows the counter of that time.
+    expect((await waits).ok).toBe(true);
+    expect(state.reads).toBe(2);
+  });
+
+  test("has what is left: without the units that are used, leased, or wait to be counted", async () => {
+    const { state, look, demand, ask, reply } = open();
+    state.used = 30;
+    await ask();
+    look.onReply(demand.counterId, { ...reply(), leased: 20 }, state.nowMs);
+    look.waiting(demand.counterId, 5);
+    look.waiting(demand.counterId, 2);
+    expect(await ask()).toMatchObject({
+      ok: true,
+      rates: [{ name: "daily", capacity: 100, remaining: 43, windowSeconds: 86_400, resetSeconds: 43_200 }],
+    });
+    expect(look.isExhausted(demand)).toBe(false);
+    state.used = 93;
+    look.onReply(demand.counterId, reply(), state.nowMs);
+    expect(look.isExhausted(demand)).toBe(true);
+    expect(await ask()).toMatchObject({ ok: false, rates: [{ remaining: 0 }] });
+  });
+
+  test("ignores a reply for a time outside the windows of the instance", async () => {
+    const { state, look, demand, ask, reply } = open();
+    state.used = 100;
+    await ask();
+    look.onReply(
+      demand.counterId,
+      { ...reply(), inWindows: false, used: 0, nowMs: state.nowMs + 5 },
+      state.nowMs,
+    );
+    expect((await ask()).ok).toBe(false);
+  });
+
+  test("denies by the exhausted quota with the longest wait", async () => {
+    const { state, look, demand } = open();
+    const quotas: readonly Quota[] = [
+      DAY,
+      { ...DAY, name: "monthly", every: "month" },
+      { ...DAY, name: "hourly", every: "hour" },
+    ];
+    const demands = chargedDemands(quotas, { family: "x", role: "r" }, calendars);
+    await look.look(demands, state.nowMs);
+    for (const { counterId, quota } of demands) if (quota.name !== "monthly") look.waiting(counterId, 100);
+    expect(await look.look(demands, state.nowMs)).toMatchObject({
+      ok: false,
+      retryAfterSeconds: 12 * 3600,
+      quota: { name: "daily", limit: 100, resetsAtMs: Date.UTC(2027, 4, 11) },
+      rates: [{ name: "daily" }, { name: "monthly" }, { name: "hourly" }],
+    });
+    look.waiting(demand.counterId, -100);
+    expect(await look.look(demands, state.nowMs)).toMatchObject({ quota: { name: "hourly" } });
+  });
+
   test("is never older than 800 ms", async () => {
     const { state, ask } = open();
     await ask();

@@ -83,14 +83,25 @@ export function withLegacyKey(key: string): SentRequest {
   return { path: "/a/x", headers: { "x-api-key": key } };
 }
 
-/** Sends the request until its outcome is this one. */
+/** Sends the request until its outcome is this one: `allowed`, or `denied` and a reason. */
 export async function until(
   front: Front,
   request: SentRequest,
-  verdict: Answer["verdict"],
+  outcome: string,
   message: string,
 ): Promise<void> {
-  await expect
-    .poll(() => front.send(request).then((answer) => answer.verdict), { timeout: HEALED_WITHIN_MS, message })
-    .toBe(verdict);
+  const send = async () => {
+    const { verdict, reason } = await front.send(request);
+    return `${verdict} ${reason}`.trimEnd();
+  };
+  await expect.poll(send, { timeout: HEALED_WITHIN_MS, message }).toBe(outcome);
+}
+
+/** The first verdict on the request. */
+export async function verdictOn(front: Front, request: SentRequest): Promise<Answer["verdict"]> {
+  const lateMs = performance.now() + HEALED_WITHIN_MS;
+  for (;;) {
+    const { verdict } = await front.send(request);
+    if (verdict !== "unavailable" || performance.now() > lateMs) return verdict;
+  }
 }

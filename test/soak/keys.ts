@@ -1,3 +1,4 @@
+import { setTimeout as pause } from "node:timers/promises";
 import { expect } from "vitest";
 import { HEALED_WITHIN_MS } from "./durations.ts";
 import type { Answer, Front, SentRequest } from "./front.ts";
@@ -5,6 +6,8 @@ import type { Soaked } from "./soaked.ts";
 
 /** A time in which requests of a kind must be denied. */
 export type Period = symbol;
+
+const AGAIN_MS = 50;
 
 export type Role = "basic" | "narrow" | "limited" | "brief";
 
@@ -34,6 +37,7 @@ export async function insist<Result>(call: () => Promise<Result>): Promise<Resul
       return await call();
     } catch (error) {
       if (performance.now() > lateMs) throw error;
+      await pause(AGAIN_MS);
     }
   }
 }
@@ -103,5 +107,6 @@ export async function verdictOn(front: Front, request: SentRequest): Promise<Ans
   for (;;) {
     const { verdict } = await front.send(request);
     if (verdict !== "unavailable" || performance.now() > lateMs) return verdict;
+    await pause(AGAIN_MS);
   }
 }

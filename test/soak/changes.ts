@@ -20,14 +20,19 @@ export const CHANGES: Steps = {
     await until(soaked.front, withKey(keys.valid, "/b/x"), "allowed", "the new policy opens /b");
     await pause(LASTS_MS);
     writeFileSync(soaked.policyFile, policyText());
-    await until(soaked.front, withKey(keys.valid, "/b/x"), "denied", "the former policy closes /b");
+    await until(
+      soaked.front,
+      withKey(keys.valid, "/b/x"),
+      "denied scope_missing",
+      "the former policy closes /b",
+    );
     keys.closed = Symbol("closed");
   },
   async "the phase removes V1 keys, and returns"(soaked, _draw, keys) {
     const { migration } = soaked.operator;
     const V1 = withLegacyKey(keys.legacy);
     await insist(() => migration.set("removed"));
-    await until(soaked.front, V1, "denied", "the phase removes V1 keys");
+    await until(soaked.front, V1, "denied legacy_key_removed", "the phase removes V1 keys");
     keys.removed = Symbol("removed");
     await pause(LASTS_MS);
     keys.removed = undefined;

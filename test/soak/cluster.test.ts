@@ -2,4 +2,4 @@ import { socketListener } from "./listener.ts";
 import { startClusterStore } from "./stores.ts";
 import { soakSuite } from "./suite.ts";
 
-soakSuite({ startStore: startClusterStore, listen: socketListener, seconds: 30 });
+soakSuite({ startStore: startClusterStore, listen: socketListener, seconds: 25 });

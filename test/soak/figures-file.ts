@@ -5,7 +5,8 @@ import { COLUMNS } from "./figures.ts";
 
 const FOLDER = ".test-results";
 const MINUTE_MS = 60_000;
-const ROWS_OF_A_SHORT_RUN = 12;
+const AGAIN_MS = 500;
+const ROWS_OF_A_SHORT_RUN = 20;
 
 /** Writes a row of figures every minute, or more often in a short run, into a file whose path is printed. */
 export function recordFigures(
@@ -21,11 +22,13 @@ export function recordFigures(
   const ended = new AbortController();
   const everyMs = Math.min(MINUTE_MS, runMs / ROWS_OF_A_SHORT_RUN);
   const record = async () => {
+    let waitMs = everyMs;
     for (;;) {
-      await pause(everyMs, undefined, { signal: ended.signal }).catch(() => undefined);
+      await pause(waitMs, undefined, { signal: ended.signal }).catch(() => undefined);
       if (ended.signal.aborted) return;
-      // The process may be stopped or restarting: that minute has no row.
+      // While the process restarts it has no figures.
       const row = await figures().catch(() => undefined);
+      waitMs = row === undefined ? AGAIN_MS : everyMs;
       if (row === undefined) continue;
       rows.push(row);
       appendFileSync(file, `${COLUMNS.map((column) => row[column]).join(",")}\n`);

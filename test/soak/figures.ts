@@ -39,6 +39,14 @@ export const COLUMNS = [
   ...["loop_delay_p99_ms", "allowed", "denied", "unavailable", "issued_keys", "steps"],
 ] as const satisfies readonly (keyof Figures)[];
 
+/** What the figures are read from. */
+export interface Measured {
+  readonly soaked: Soaked;
+  readonly keys: Pick<SoakKeys, "issued">;
+  readonly tally: Pick<Tally, "verdicts">;
+  readonly schedule: readonly string[];
+}
+
 /** Without the connections of our own clients. */
 export async function levelAtRest(soaked: Soaked): Promise<Level> {
   soaked.disconnect();
@@ -66,32 +74,30 @@ function targetOf(link: string): string {
   }
 }
 
-/** @param steps how many there were */
-export async function figuresOf(
-  soaked: Soaked,
-  sinceMs: number,
-  keys: SoakKeys,
-  { verdicts }: Tally,
-  steps: number,
-): Promise<Figures> {
-  // The delay of the event loop since the last scrape, without the collection that follows.
-  const before = await readMetrics(soaked.ops);
-  process.kill(soaked.pid(), "SIGUSR2");
-  // A signal and a request may arrive in the same turn.
-  const after = [await readMetrics(soaked.ops), await readMetrics(soaked.ops)];
-  const [heap, external] = ["nodejs_heap_size_used_bytes", "nodejs_external_memory_bytes"];
-  const live = after.map((metrics) => (metrics.get(heap) ?? 0) + (metrics.get(external) ?? 0));
-  return {
-    seconds: Math.round((performance.now() - sinceMs) / 1000),
-    restarts: soaked.restarts(),
-    live_mb: rounded(Math.min(...live) / MB),
-    resident_mb: rounded((after[1]?.get("process_resident_memory_bytes") ?? 0) / MB),
-    loop_delay_p99_ms: rounded(1000 * (before.get("nodejs_eventloop_lag_p99_seconds") ?? 0)),
-    ...(await levelOf(soaked)),
-    ...verdicts,
-    issued_keys: keys.issued,
-    steps,
+/** Returns a function that reads the figures of the process as it is now. */
+export function createFigures({ soaked, keys, tally, schedule }: Measured): () => Promise<Figures> {
+  const sinceMs = performance.now();
+  return async () => {
+    // The delay of the event loop since the last scrape, without the collection that follows.
+    const before = await readMetrics(soaked.ops);
+    process.kill(soaked.pid(), "SIGUSR2");
+    // A signal and a request may arrive in the same turn.
+    const after = [await readMetrics(soaked.ops), await readMetrics(soaked.ops)];
+    const live = after.map((metrics) => (metrics.get(HEAP) ?? 0) + (metrics.get(EXTERNAL) ?? 0));
+    return {
+      seconds: Math.round((performance.now() - sinceMs) / 1000),
+      restarts: soaked.restarts(),
+      live_mb: rounded(Math.min(...live) / MB),
+      resident_mb: rounded((after[1]?.get("process_resident_memory_bytes") ?? 0) / MB),
+      loop_delay_p99_ms: rounded(1000 * (before.get("nodejs_eventloop_lag_p99_seconds") ?? 0)),
+      ...(await levelOf(soaked)),
+      ...tally.verdicts,
+      issued_keys: keys.issued,
+      steps: schedule.length,
+    };
   };
 }
+
+const [HEAP, EXTERNAL] = ["nodejs_heap_size_used_bytes", "nodejs_external_memory_bytes"];
 
 const rounded = (value: number): number => Math.round(value * 10) / 10;

@@ -1,3 +1,4 @@
+import { setTimeout as pause } from "node:timers/promises";
 import { expect } from "vitest";
 import { HEALED_WITHIN_MS } from "./durations.ts";
 import type { Answer, Front, SentRequest } from "./front.ts";
@@ -5,6 +6,8 @@ import type { Soaked } from "./soaked.ts";
 
 /** A time in which requests of a kind must be denied. */
 export type Period = symbol;
+
+const AGAIN_MS = 50;
 
 export type Role = "basic" | "narrow" | "limited" | "brief";
 
@@ -34,6 +37,7 @@ export async function insist<Result>(call: () => Promise<Result>): Promise<Resul
       return await call();
     } catch (error) {
       if (performance.now() > lateMs) throw error;
+      await pause(AGAIN_MS);
     }
   }
 }
@@ -83,14 +87,26 @@ export function withLegacyKey(key: string): SentRequest {
   return { path: "/a/x", headers: { "x-api-key": key } };
 }
 
-/** Sends the request until its outcome is this one. */
+/** Sends the request until its outcome is this one: `allowed`, or `denied` and a reason. */
 export async function until(
   front: Front,
   request: SentRequest,
-  verdict: Answer["verdict"],
+  outcome: string,
   message: string,
 ): Promise<void> {
-  await expect
-    .poll(() => front.send(request).then((answer) => answer.verdict), { timeout: HEALED_WITHIN_MS, message })
-    .toBe(verdict);
+  const send = async () => {
+    const { verdict, reason } = await front.send(request);
+    return `${verdict} ${reason}`.trimEnd();
+  };
+  await expect.poll(send, { timeout: HEALED_WITHIN_MS, message }).toBe(outcome);
+}
+
+/** The first verdict on the request. */
+export async function verdictOn(front: Front, request: SentRequest): Promise<Answer["verdict"]> {
+  const lateMs = performance.now() + HEALED_WITHIN_MS;
+  for (;;) {
+    const { verdict } = await front.send(request);
+    if (verdict !== "unavailable" || performance.now() > lateMs) return verdict;
+    await pause(AGAIN_MS);
+  }
 }

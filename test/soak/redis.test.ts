@@ -2,4 +2,4 @@ import { tlsListener } from "./listener.ts";
 import { startRedisStore } from "./stores.ts";
 import { soakSuite } from "./suite.ts";
 
-soakSuite({ startStore: startRedisStore, listen: tlsListener, seconds: 50 });
+soakSuite({ startStore: startRedisStore, listen: tlsListener, seconds: 40 });

@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import type { LatchkeyClient } from "../../src/client/client.ts";
 import { createClient } from "../../src/client/client.ts";
-import { removeAtEnd } from "../support/at-end.ts";
+import { killAtEnd, removeAtEnd } from "../support/at-end.ts";
 import { CLEAN_ENVIRONMENT } from "../support/environment.ts";
 import { newFakeClock } from "../support/faketime.ts";
 import { startFaultRelay } from "../support/fault-relay.ts";
@@ -85,6 +85,7 @@ export async function startSoaked(
     const out = stdout === "full" ? openSync("/dev/full", "w") : "pipe";
     const args = ["--disable-warning=ExperimentalWarning", PROGRAM, "serve"];
     const child = spawn(process.execPath, args, { cwd, env, stdio: ["ignore", out, "ignore"] });
+    if (child.pid !== undefined) child.once("exit", killAtEnd(child.pid));
     if (typeof out === "number") closeSync(out);
     if (stdout === "read") child.stdout?.resume();
     if (stdout === "closed") child.stdout?.destroy();

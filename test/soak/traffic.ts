@@ -36,6 +36,9 @@ export const newTally = (): Tally => ({
   wrong: [],
 });
 
+export const sentOf = ({ verdicts }: Tally): number =>
+  verdicts.allowed + verdicts.denied + verdicts.unavailable;
+
 /** @param during the step that happens now */
 export function startTraffic(
   soaked: Soaked,
@@ -126,7 +129,7 @@ function kindsOf(keys: SoakKeys): readonly Kind[] {
   ];
 }
 
-/** Outcomes that every soak has. */
+/** Outcomes that every soak has. Without them it has not tried what it claims. */
 export const EXPECTED: readonly string[] = [
   "a valid key allowed",
   "a key that has ended denied",

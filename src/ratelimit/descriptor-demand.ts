@@ -1,4 +1,4 @@
-import { createHash } from "node:crypto";
+import { hash } from "node:crypto";
 import type { DescriptorEntry, DescriptorLimit } from "../core/limits/descriptor-limits.ts";
 import type { DescriptorDemand } from "../core/limits/ports.ts";
 import type { Calendars } from "../core/quotas/calendar.ts";
@@ -31,10 +31,11 @@ export function descriptorDemand(
 
 /** Values of clients are hashed, each with its length, so that none of them becomes a part of a name or another list of entries. */
 function hashOf(domain: string, entries: readonly DescriptorEntry[]): string {
-  const hash = createHash("sha256");
-  for (const text of [domain, ...entries.flatMap(({ key, value }) => [key, value])]) {
-    const bytes = Buffer.from(text, "utf8");
-    hash.update(`${bytes.length}:`).update(bytes);
-  }
-  return hash.digest("hex");
+  let text = withLength(domain);
+  for (const { key, value } of entries) text += withLength(key) + withLength(value);
+  return hash("sha256", text, "hex");
+}
+
+function withLength(text: string): string {
+  return `${Buffer.byteLength(text)}:${text}`;
 }

@@ -2,6 +2,7 @@ import type { ReceiveCharge } from "../core/charges/charge-receiver.ts";
 import { CHARGE_DOMAIN } from "../core/charges/charge-receiver.ts";
 import type { DescriptorLimits } from "../core/limits/ports.ts";
 import type { MaybePromise } from "../core/maybe-promise.ts";
+import { chain } from "../core/maybe-promise.ts";
 import type { Policy } from "../core/policy/policy.ts";
 import type { Calendars } from "../core/quotas/calendar.ts";
 import { createCalendars } from "../core/quotas/calendar.ts";
@@ -122,6 +123,9 @@ function decideAll(
       decided.map(({ status }) => status),
     );
   };
+  const [only] = all;
+  // Most requests have one descriptor, and need no further promises.
+  if (only !== undefined && all.length === 1) return chain(only, (decided) => respond([decided]));
   const settled = all.filter((each): each is Decided => !(each instanceof Promise));
   return settled.length === all.length ? respond(settled) : Promise.all(all).then(respond);
 }

@@ -29,11 +29,10 @@ export function leaseArguments(
   settlements: readonly Settlement[],
   request: LeaseRequest | undefined,
 ): readonly RedisArgument[] {
-  const { leaseId = "", cost = 0, waiting = 0, ahead = 0 } = request ?? {};
-  const amounts = `${capacity} ${refillPerSecond} ${cost} ${waiting} ${ahead} ${settlements.length}`;
-  const args: RedisArgument[] = [amounts, leaseId];
-  for (const { leaseId: settledId, unspentTokens, spentAgoUs } of settlements)
-    args.push(settledId, unspentTokens, spentAgoUs);
+  const amounts = `${capacity} ${refillPerSecond} ${request?.cost ?? 0} ${request?.waiting ?? 0} ${request?.ahead ?? 0} ${settlements.length}`;
+  const args: RedisArgument[] = [amounts, request?.leaseId ?? ""];
+  for (const { leaseId, unspentTokens, spentAgoUs } of settlements)
+    args.push(leaseId, unspentTokens, spentAgoUs);
   return args;
 }
 

@@ -152,6 +152,8 @@ export function spreadKeys(isCluster: boolean) {
   return {
     /** @param bucketId as of core/limits/bucket-demands.ts: role or plan, limit and subject */
     bucket(bucketId: string): string {
+      // The same name without taking the id apart, because each request for tokens needs it.
+      if (!isCluster) return `latchkey:bucket:${bucketId}`;
       const [, limit = "", subject = bucketId] = BUCKET_ID.exec(bucketId) ?? [];
       return of("bucket", subject, limit);
     },

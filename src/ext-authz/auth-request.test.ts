@@ -27,7 +27,7 @@ function received(
 /** The thumbprint of a certificate as Envoy sends it. */
 function thumbprint(certificate: string): string | undefined {
   const http = { method: "GET", path: "/", host: "x", scheme: "https", headers: createReceivedHeaders() };
-  const parsed = toAuthRequest({ http, certificate, peerAddress: "", extensions: new Map() }, "reject");
+  const parsed = toAuthRequest({ http, certificate, peerAddress: "", extensions: undefined }, "reject");
   return parsed.ok ? parsed.request.certificate() : "malformed";
 }
 

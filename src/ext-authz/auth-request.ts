@@ -57,12 +57,13 @@ export function toAuthRequest(
       headers,
       peerAddress,
       certificate: certificate === "" ? NO_CERTIFICATE : () => thumbprintOf(certificate),
-      extensions,
+      extensions: extensions ?? NO_EXTENSIONS,
       grpc,
     },
   };
 }
 
+const NO_EXTENSIONS: AuthRequest["extensions"] = new Map();
 const NO_CERTIFICATE = () => undefined;
 
 /** `x5t#S256` (RFC 8705 §3.1) of the URL-encoded PEM that Envoy sends. Undefined if it is not a certificate. */

@@ -52,9 +52,13 @@ function byProtobufjs(message: Buffer): ReturnType<typeof read> {
   return {
     peerAddress: source?.address?.socket_address?.address ?? "",
     certificate: source?.certificate ?? "",
-    extensions: new Map(entriesOf(context_extensions)),
+    extensions: mapOf(entriesOf(context_extensions)),
     http: request?.http == null ? undefined : { ...pick(request.http), headers: linesOf(request.http) },
   };
+}
+
+function mapOf(entries: [string, string][]): Map<string, string> | undefined {
+  return entries.length === 0 ? undefined : new Map(entries);
 }
 
 /** zod would remove `__proto__`. */
@@ -151,7 +155,7 @@ test("every CheckRequest is decoded as protobufjs decodes it", () => {
 });
 
 test("an empty message has empty fields", () => {
-  const nothing = { peerAddress: "", certificate: "", extensions: new Map(), http: undefined };
+  const nothing = { peerAddress: "", certificate: "", extensions: undefined, http: undefined };
   expect(read(new Uint8Array(0))).toEqual(nothing);
   expect(read(http({})).http).toEqual({
     method: "",

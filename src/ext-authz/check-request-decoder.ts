@@ -9,8 +9,8 @@ export interface ReceivedCheck {
   peerAddress: string;
   /** The certificate that the client presented to Envoy: URL-encoded PEM. */
   certificate: string;
-  /** From Envoy's configuration. Clients cannot set these. */
-  readonly extensions: Map<string, string>;
+  /** From Envoy's configuration. Clients cannot set these. Undefined if there are none: an empty map takes 180 bytes. */
+  extensions: Map<string, string> | undefined;
   /** Undefined if the CheckRequest describes no HTTP request. */
   http: ReceivedHttp | undefined;
 }
@@ -30,7 +30,7 @@ export interface ReceivedHttp {
  * message does not decode. As protobuf requires, the last of several texts counts, and several messages are merged.
  */
 export function decodeCheckRequest(message: Uint8Array): ReceivedCheck {
-  const check: ReceivedCheck = { peerAddress: "", certificate: "", extensions: new Map(), http: undefined };
+  const check: ReceivedCheck = { peerAddress: "", certificate: "", extensions: undefined, http: undefined };
   readMessage(openReader(message), message.length, check, readCheckField);
   return check;
 }
@@ -59,6 +59,7 @@ function readAttributesField(
   if (tag === F4) return readInner(reader, end, check, readRequestField);
   if (tag !== F10) return false;
   const entry = readEntry(reader, end);
+  check.extensions ??= new Map();
   check.extensions.set(entry.key, entry.value);
   return true;
 }

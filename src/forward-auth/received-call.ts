@@ -36,7 +36,7 @@ export function readCall(
   return {
     peerAddress: trustedHops === 0 ? peerAddress : clientAddress("", described.lines("address"), trustedHops),
     certificate: "",
-    extensions: new Map(),
+    extensions: undefined,
     http: {
       method: target.path === undefined ? methodOf(described.one("method")) : method,
       host: described.one("host"),

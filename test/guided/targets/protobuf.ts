@@ -50,7 +50,7 @@ function outcomeOf(decode: (message: Uint8Array) => unknown, message: Buffer): u
 function plainCheckRequest(message: Uint8Array): unknown {
   const { http, extensions, ...rest } = decodeCheckRequest(message);
   const headers = [...(http?.headers.keys() ?? [])].map((name) => [name, http?.headers.get(name)]);
-  return { ...rest, extensions: [...extensions], http: http && { ...http, headers } };
+  return { ...rest, extensions: [...(extensions ?? [])], http: http && { ...http, headers } };
 }
 
 export const target: Target = {

@@ -9,6 +9,7 @@ import { limits } from "./limits.ts";
 import type { Section } from "./report.ts";
 import { describeMachine, formatSection } from "./report.ts";
 import { FULL, QUICK } from "./scale.ts";
+import { start } from "./start.ts";
 import { throughEnvoy } from "./through-envoy.ts";
 
 const { values } = parseArgs({
@@ -24,7 +25,7 @@ const { values } = parseArgs({
 });
 const chosen = values.quick ? QUICK : FULL;
 const scale = { ...chosen, rounds: Number(values.rounds ?? chosen.rounds) };
-const SECTIONS = { direct, envoy: throughEnvoy, limits, features, keys, footprint };
+const SECTIONS = { direct, envoy: throughEnvoy, limits, features, keys, start, footprint };
 
 const where = describeMachine();
 console.log(JSON.stringify(where));

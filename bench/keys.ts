@@ -83,8 +83,13 @@ async function measure({ server, messages }: Case, requests: number) {
   return { "req/s": count / seconds, "CPU µs": ((await cpuUs(server.pid)) - before) / count };
 }
 
-/** Starts an instance whose embedded store has this many keys, written by the code of the store. */
+/** Starts an instance whose embedded store has this many keys. */
 async function withRegistry(size: number): Promise<MeasuredServer> {
+  return startVariant({ name: `${size} registered`, env: { DATA_DIR: await createRegistry(size) } });
+}
+
+/** A folder with an embedded store of this many keys, written by the code of the store. */
+export async function createRegistry(size: number): Promise<string> {
   const dataDir = await mkdtemp(join(tmpdir(), "latchkey-bench-keys-"));
   removeAtEnd(dataDir);
   const database = openDatabase(dataDir);
@@ -94,5 +99,5 @@ async function withRegistry(size: number): Promise<MeasuredServer> {
     await store.commit({ nowSeconds: Math.floor(Date.now() / 1000), put, audit: [] });
   }
   database.close();
-  return startVariant({ name: `${size} registered`, env: { DATA_DIR: dataDir } });
+  return dataDir;
 }

@@ -5,10 +5,9 @@ import type { ActivePolicy } from "../policy/active-policy.ts";
 import type { OutageLog } from "../telemetry/outage-log.ts";
 import { createOutageLog } from "../telemetry/outage-log.ts";
 import { issuerUnavailable } from "../telemetry/outage-messages.ts";
+import { tokenCacheSize } from "./cache-size.ts";
 import type { Runtime } from "./runtime.ts";
 
-/** Verified tokens in the cache of each issuer: about 600 bytes each. */
-const CACHE_SIZE = 50_000;
 /** A part of Envoy's default timeout (200 ms). */
 const WAIT_MS = 150;
 
@@ -27,7 +26,8 @@ export function withIssuers(
     fetchText: fetchSet,
     monotonicMs: () => performance.now(),
     waitMs: WAIT_MS,
-    cacheSize: CACHE_SIZE,
+    // An issuer can have more subjects than Latchkey has keys.
+    cacheSize: Math.ceil(tokenCacheSize() / 2),
     onFetch(issuer, error) {
       metrics.issuerFetched(issuer, error === undefined ? "taken" : "failed");
       const outage = outages.get(issuer) ?? createOutageLog(log, issuerUnavailable(issuer));

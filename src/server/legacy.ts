@@ -9,6 +9,7 @@ import { createLegacyForm } from "../legacy/hasher.ts";
 import { createLegacyVerifier } from "../legacy/verifier.ts";
 import type { ActivePolicy } from "../policy/active-policy.ts";
 import { FAULTS } from "../telemetry/fault-messages.ts";
+import { tokenCacheSize } from "./cache-size.ts";
 import type { MigrationPhase } from "./migration-phase.ts";
 import { createMigrationPhase } from "./migration-phase.ts";
 import type { LegacyEntry, StoreEvents, Stores } from "./ports.ts";
@@ -16,8 +17,6 @@ import { randomText } from "./random-id.ts";
 import type { Runtime } from "./runtime.ts";
 import type { RetryUntilAvailable } from "./start-wait.ts";
 
-/** Verified V1 keys in the cache: about 500 bytes each. */
-const CACHE_SIZE = 100_000;
 /** Longer than Envoy waits. A store that hangs must not collect Checks without bound. */
 const WAIT_MS = 1000;
 
@@ -56,7 +55,7 @@ export function createLegacyServices(
     },
     monotonicMs: () => performance.now(),
     waitMs: WAIT_MS,
-    cacheSize: CACHE_SIZE,
+    cacheSize: tokenCacheSize(),
   });
   const phase = createMigrationPhase({ migration, keys, clock, log });
   const onFeedEntry = (entry: LegacyEntry) => {

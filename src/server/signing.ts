@@ -7,10 +7,8 @@ import { madeSigningKeys } from "../jwt/signing-keys.ts";
 import type { CachingVerifier } from "../jwt/verifier.ts";
 import { createVerifier } from "../jwt/verifier.ts";
 import { FAULTS, unsetSecretLogger } from "../telemetry/fault-messages.ts";
+import { tokenCacheSize } from "./cache-size.ts";
 import type { Runtime } from "./runtime.ts";
-
-/** Verified tokens in the cache: about 600 bytes each. */
-const VERIFY_CACHE_SIZE = 100_000;
 
 export interface SigningDeps {
   /** Undefined if the settings name none. Then a secret is generated and stored. */
@@ -36,7 +34,7 @@ export async function openSigning(
   const verifier = createVerifier({
     ...names,
     ring: keys.ring,
-    cacheSize: VERIFY_CACHE_SIZE,
+    cacheSize: tokenCacheSize(),
     observe: metrics.verifyCache,
   });
   metrics.signingKeys(keys.ring());

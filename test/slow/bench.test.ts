@@ -39,7 +39,7 @@ test("the benchmark completes: every candidate responds, and each figure is pres
   const output = await run(BENCH, ["--quick", "--json", json]);
   const { sections } = results.parse(JSON.parse(await readFile(json, "utf8")));
   expect(sections.map(({ name }) => name)).toEqual([
-    ...["direct", "envoy", "limits", "features", "keys", "footprint"],
+    ...["direct", "envoy", "limits", "features", "keys", "start", "footprint"],
   ]);
   for (const { name, rows } of sections) {
     // The Go service is not built for this test.

@@ -1,0 +1,28 @@
+import { totalmem } from "node:os";
+import { getHeapStatistics } from "node:v8";
+
+/** What a process may use, in bytes. */
+export interface UsableMemory {
+  /** Of the container, or of the machine. */
+  readonly total: number;
+  /** Of the heap of JavaScript. */
+  readonly heap: number;
+}
+
+/** A token takes 600 bytes, so a full cache takes less than an eighth of the memory, and less than a third of the heap. */
+const BYTES_PER_TOKEN = { total: 5000, heap: 2000 };
+const LEAST = 10_000;
+const MOST = 1_000_000;
+
+/** Verified tokens in the cache: 100,000 in a container of 512 MiB, and 1,000,000 from 5 GB. */
+export function tokenCacheSize(memory = usableMemory()): number {
+  const tokens = Math.min(memory.total / BYTES_PER_TOKEN.total, memory.heap / BYTES_PER_TOKEN.heap);
+  return Math.min(MOST, Math.max(LEAST, Math.floor(tokens)));
+}
+
+function usableMemory(): UsableMemory {
+  // 0 or an immense number without a limit.
+  const limit = process.constrainedMemory();
+  const total = limit > 0 ? Math.min(limit, totalmem()) : totalmem();
+  return { total, heap: getHeapStatistics().heap_size_limit };
+}

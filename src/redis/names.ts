@@ -115,7 +115,7 @@ function fleetNames(own: Own) {
     confirmed: own("confirmed"),
     /** Hash: id of a store that was copied into this one → latest position of its copied audit events; `phase:<id>` → version of its copied phase. */
     copies: own("copies"),
-    /** What a freeze says: "<start ms> <end ms>". */
+    /** A freeze: "<start> <end>", NumericDates. */
     freeze: own("freeze"),
     /** What the probe of an ACL writes. They expire by themselves. */
     probe: (instanceId: string, part: string) => own(`probe:${instanceId}:${part}`),

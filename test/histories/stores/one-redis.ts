@@ -50,12 +50,16 @@ export async function startOneRedis(): Promise<HistoryStore> {
           // All instances are running and connected, and have applied what was acknowledged before this call.
           await pause(KNOWN_TO_ALL_MS);
           const beforeMs = performance.now() - KNOWN_TO_ALL_MS;
+          const noteLoss = (untilMs: number) => {
+            for (const key of history.keys) {
+              for (const change of key.ends) if (change.ackedMs > beforeMs) change.isCertain = false;
+              if (key.sentMs <= untilMs) key.isRecordLost = true;
+            }
+          };
+          // A Check can find the loss before the reply of FLUSHALL is read here.
+          noteLoss(performance.now());
           await primary.cli("FLUSHALL");
-          const afterMs = performance.now();
-          for (const key of history.keys) {
-            for (const change of key.ends) if (change.ackedMs > beforeMs) change.isCertain = false;
-            if (key.sentMs <= afterMs) key.isRecordLost = true;
-          }
+          noteLoss(performance.now());
           history.names.length = 0;
         },
       },

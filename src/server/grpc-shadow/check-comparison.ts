@@ -36,7 +36,7 @@ function readByUs({ peerAddress, certificate, extensions, http }: ReceivedCheck)
   return {
     peer_address: peerAddress,
     certificate,
-    context_extensions: extensions,
+    context_extensions: extensions ?? new Map(),
     has_http: http !== undefined,
     method: http?.method ?? "",
     path: http?.path ?? "",

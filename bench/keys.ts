@@ -72,6 +72,11 @@ async function startCases(
     { name: "every token new", server: forNewTokens, messages: newTokens },
     { name: "1,000 registered keys, no Redis", server: small, messages: sameToken },
     { name: `${total} registered keys, no Redis`, server: large, messages: sameToken },
+    {
+      name: `${count.toLocaleString("en")} keys in turn, no Redis`,
+      server: small,
+      messages: async () => many,
+    },
   ];
 }
 

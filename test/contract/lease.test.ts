@@ -110,7 +110,7 @@ describe("the script", () => {
     ahead: fc.integer({ min: 0, max: 9 }),
     settle: fc.array(
       fc.tuple(
-        fc.nat({ max: 24 }),
+        fc.oneof(fc.nat({ max: 24 }), fc.constant("the requested one")),
         fc.integer({ min: 0, max: 6 }),
         fc.oneof(fc.integer({ min: 0, max: 900_000 }), fc.constant(0)),
       ),
@@ -139,12 +139,12 @@ describe("the script", () => {
           const args: (string | number)[] = [LEASE_LIFE_US];
           const wanted: number[] = [];
           for (const { bucket: index, ask, cost, waiting, ahead, settle, again } of steps) {
+            const leaseId = `l${again ? leases : ++leases}`;
             const settlements = settle.map(([lease, unspentTokens, spentAgoUs]) => ({
-              leaseId: `l${lease}`,
+              leaseId: typeof lease === "string" ? leaseId : `l${lease}`,
               unspentTokens,
               spentAgoUs,
             }));
-            const leaseId = `l${again ? leases : ++leases}`;
             const asked = ask
               ? { leaseId, cost: Math.min(cost, capacity), waiting, ahead, held: 0 }
               : undefined;
@@ -231,6 +231,33 @@ describe("the script", () => {
       expect(await admitted(Array.from({ length: 12 }, () => pool.take([demand], 1, 0)))).toBe(5);
     },
   );
+});
+
+test("a full Redis takes no part of a step", async () => {
+  const [pool] = await fleet();
+  if (pool === undefined) throw new Error("no pool");
+  const demands = [{ bucketId: "b", limit: limitOf(10, 1 / 3600, false) }];
+  expect(await pool.take(demands, 1, 0)).toMatchObject({ ok: true });
+  const before = await onBucket("b", "HGETALL");
+  await setup.onAll("CONFIG", "SET", "maxmemory", "1");
+  try {
+    await expect(pool.take(demands, 1, 0)).rejects.toThrow("should have answered");
+    expect(await onBucket("b", "HGETALL")).toEqual(before);
+  } finally {
+    await setup.onAll("CONFIG", "SET", "maxmemory", "0");
+  }
+  expect(await pool.take(demands, 1, 0)).toMatchObject({ ok: true });
+});
+
+test("one step ends any number of leases", async () => {
+  const [pool] = await fleet();
+  // Lua passes at most some 8,000 arguments.
+  const leases = Array.from({ length: 9000 }, (_, at) => [`l:${at}`, "1 1"]).flat();
+  await onBucket("b", "HSET", "level", "0", "stamp", "1", ...leases);
+  expect(await pool?.take([{ bucketId: "b", limit: limitOf(9000, 1000) }], 1, 0)).toMatchObject({ ok: true });
+  const fields = pairs(await onBucket("b", "HGETALL")).map(([name]) => name);
+  expect(fields.filter((name) => !name.startsWith("l:")).sort()).toEqual(["level", "stamp"]);
+  expect(fields).toHaveLength(3);
 });
 
 describe("a damaged lease", () => {

@@ -203,6 +203,28 @@ test("the next sweep repeats a failed return of tokens", async () => {
   expect(returned).toEqual([9]);
 });
 
+test("on shutdown the store learns of spent leases, although a sweep has nothing to return of them", async () => {
+  const clock = { nowMs: 1_000_000 };
+  const settled: (readonly number[])[] = [];
+  const pool = createLeasePool({
+    store: {
+      async step(_bucketId, _limit, settlements, request) {
+        settled.push(settlements.map(({ unspentTokens }) => unspentTokens));
+        return { grantedTokens: request?.cost ?? 0, waitUs: 0, leasesOutstanding: false };
+      },
+    },
+    monotonicMs: () => clock.nowMs,
+    instanceId: "i",
+    maxBuckets: 100,
+    fallback: { take: () => expect.unreachable() },
+  });
+  await pool.take([{ bucketId: "b", limit: limitOf(100, 1, true) }], 1, 0);
+  clock.nowMs += 300;
+  await pool.sweep();
+  await pool.close();
+  expect(settled).toEqual([[], [0]]);
+});
+
 test("a lost lease request loses no tokens: the next one returns them again and takes its own", async () => {
   const clock = { nowMs: 1_000_000 };
   const returned: (readonly number[])[] = [];

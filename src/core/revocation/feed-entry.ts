@@ -79,12 +79,12 @@ function phaseState(
   return { phase, chosen: chosen === 1, ...(deprecatedAt ? { deprecatedAt } : {}), version };
 }
 
-function keyEntry([, keyId, version, expiresAt, flags, notAfter = 0]: readonly unknown[]) {
-  if (typeof keyId !== "string" || !isInteger(version) || !isInteger(expiresAt)) return undefined;
-  if (!isInteger(flags) || !isInteger(notAfter)) return undefined;
+function keyEntry([, keyId, version, expiresAt, flags, notAfter]: readonly unknown[]) {
+  if (typeof keyId !== "string" || !isInteger(version) || !isInteger(expiresAt) || !isInteger(flags))
+    return undefined;
   const [revoked, disabled] = [(flags & REVOKED) !== 0, (flags & DISABLED) !== 0];
   const entry = { kind: "key", keyId, version, expiresAt, revoked, disabled } as const;
-  return notAfter === 0 ? entry : { ...entry, notAfter };
+  return isInteger(notAfter) && notAfter !== 0 ? { ...entry, notAfter } : entry;
 }
 
 function isInteger(value: unknown): value is number {

@@ -44,6 +44,7 @@ export default defineConfig({
             "test/slow/sentinel-failover.test.ts",
             "test/slow/model-checking.test.ts",
             "test/slow/cluster-failover.test.ts",
+            "test/long/**/*.test.ts",
           ],
           // Tests that take longer set their own.
           testTimeout: 300 * SECOND_MS,

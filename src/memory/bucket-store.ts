@@ -11,7 +11,12 @@ export interface Refunds {
 
 interface KeptBucket extends BucketState {
   readonly limit: BucketLimit;
+  /** The time at which it moved to the end of the order. */
+  readonly movedMs: number;
 }
+
+/** A bucket moves at most once in this time: in a map of a million entries each move costs more than the rest of a take. */
+const MOVE_INTERVAL_MS = 1000;
 
 /** How many buckets a removal may examine on average, and at most if earlier ones examined few. */
 const EXAMINED = { mean: 16, max: 4096 };
@@ -24,14 +29,7 @@ export function createBucketStore(options: {
   readonly maxBuckets: number;
 }): LocalBuckets & PeekableBuckets & BucketAdmin & Refunds {
   const buckets = new Map<string, KeptBucket>();
-  let examinable = EXAMINED.max;
-  const put = (id: string, bucket: KeptBucket, nowMs: number) => {
-    if (!buckets.delete(id) && buckets.size >= options.maxBuckets) {
-      examinable -= removeOne(buckets, examinable, nowMs);
-      examinable = Math.min(EXAMINED.max, examinable + EXAMINED.mean);
-    }
-    buckets.set(id, bucket);
-  };
+  const put = createPut(buckets, options.maxBuckets);
   const take: LocalBuckets["take"] = (demands, cost, nowMs) => {
     const found = demands.map((demand) => {
       const state = buckets.get(demand.bucketId) ?? fullBucket(demand.limit, nowMs);
@@ -74,6 +72,23 @@ export function createBucketStore(options: {
       }
       return longest;
     },
+  };
+}
+
+/** Stores the state of a bucket. A new one may remove another one. */
+function createPut(buckets: Map<string, KeptBucket>, maxBuckets: number) {
+  let examinable = EXAMINED.max;
+  return (id: string, state: Omit<KeptBucket, "movedMs">, nowMs: number): void => {
+    const movedMs = buckets.get(id)?.movedMs ?? Number.NEGATIVE_INFINITY;
+    if (nowMs - movedMs < MOVE_INTERVAL_MS) {
+      buckets.set(id, { ...state, movedMs });
+      return;
+    }
+    if (!buckets.delete(id) && buckets.size >= maxBuckets) {
+      examinable -= removeOne(buckets, examinable, nowMs);
+      examinable = Math.min(EXAMINED.max, examinable + EXAMINED.mean);
+    }
+    buckets.set(id, { ...state, movedMs: nowMs });
   };
 }
 

@@ -224,6 +224,7 @@ test.each([
   ["ends", "process.exit(3)"],
   ["throws", 'throw new Error("broken")'],
   ["does not respond", "for (;;);"],
+  ["does not start", undefined],
 ])(
   "while the thread of the shadow %s, each Check has its response, and the shadow starts again",
   async (_what, code) => {
@@ -234,8 +235,11 @@ test.each([
       restartAfterMs: 50,
       startThread() {
         if (++starts === 2) resolve();
+        if (starts === 1 && code === undefined) throw new Error("no thread is left");
         return new Worker(
-          starts === 1 ? code : "require('node:worker_threads').parentPort.on('message', () => {})",
+          starts === 1 && code !== undefined
+            ? code
+            : "require('node:worker_threads').parentPort.on('message', () => {})",
           {
             eval: true,
           },

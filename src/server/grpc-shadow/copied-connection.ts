@@ -44,7 +44,7 @@ export interface CopiedConnection {
 
 type Pairs = CallPairs<AnsweredCall, ReferenceCall>;
 
-/** What is known of the connection so far. */
+/** The state of the connection so far. */
 interface State {
   /** Calls that the client has reset, or that have ended at the other server before their message was complete. */
   cancelled: number;

@@ -9,7 +9,7 @@ const MAX_QUEUED_BYTES = 16 * 1024 * 1024;
 const CHECK_EVERY_MS = 5000;
 const RESTART_AFTER_MS = 60_000;
 
-/** What is used of a worker thread. */
+/** The part of a worker thread that the link uses. */
 export type ShadowThread = Pick<Worker, "postMessage" | "terminate" | "unref"> & EventEmitter;
 
 export interface ShadowLinkOptions {

@@ -50,7 +50,7 @@ export const FAULTS = {
   grpcShadowDiffers: {
     event: "Latchkey's gRPC server and its shadow on grpc-js differ",
     effect:
-      "no request is affected, because the shadow answers nobody; at most one such line is logged per minute, and `unlogged` counts the reports in between",
+      "no request is affected, because no client receives anything from the shadow; at most one such line is logged per minute, and `unlogged` counts the reports in between",
     action:
       "`method` and `fields`: it is a defect, please report it; GRPC_SERVER=grpc-js switches to the other server",
   },

@@ -1,16 +1,20 @@
 import { once } from "node:events";
 import { setImmediate as nextTurn } from "node:timers/promises";
+import { connect } from "node:tls";
 import { Worker } from "node:worker_threads";
 import { afterEach, expect, test } from "vitest";
 import { decodeCheckResponse, encodeCheckRequest, RATE_LIMIT_METHOD } from "../../scripts/protobuf.ts";
 import { checkMethod } from "../../src/ext-authz/method.ts";
 import type { UnaryMethod } from "../../src/grpc/transport.ts";
 import { MAX_MESSAGE_BYTES } from "../../src/grpc/transport.ts";
+import { encodeFrame, FLAG, FRAME } from "../../src/http2/frames.ts";
 import { shouldRateLimitMethod } from "../../src/ratelimit/method.ts";
 import { encodeRateLimitResponse } from "../../src/ratelimit/response-encoder.ts";
+import { createCa } from "../support/certificates.ts";
 import { call, connectRaw, frame, openCall } from "../support/grpc-client.ts";
 import type { ShadowedMethods, ShadowedServer } from "../support/grpc-shadow.ts";
 import { shadowInThisThread, startShadowed } from "../support/grpc-shadow.ts";
+import { checkOf, connectFrames, OPENING } from "../support/http2-frames.ts";
 import { realCheck } from "../support/real-check.ts";
 
 const SECRET = "header-value-that-no-log-may-contain";
@@ -81,6 +85,35 @@ test("allowed, denied, large and undecodable Checks are equal on both servers, a
   expect(server.lines).toEqual([]);
 });
 
+test("large messages at the same time, over TLS, are equal", async () => {
+  const ca = await createCa();
+  const { cert, key } = await ca.issue("server");
+  const tls = { current: () => ({ cert, key }), onChange: () => () => undefined };
+  const server = await shadowed(observedCheck, {}, { tls });
+  const [host = "", port] = server.address.split(":");
+  const session = await connected(server, {
+    createConnection: () => connect({ host, port: Number(port), ca: ca.cert, ALPNProtocols: ["h2"] }),
+  });
+  const messages = Array.from({ length: 40 }, (_, at) => request(`/${at}`.padEnd(200_000, "x")));
+  await Promise.all(messages.map((message) => call(session, frame(message))));
+  await server.counted("equal", messages.length);
+  expect(server.counts).toMatchObject({ request_differs: 0, response_differs: 0, skipped: 0, failed: 0 });
+});
+
+test("acknowledgements of our server's PINGs do not reach the other server", async () => {
+  const server = await shadowed(observedCheck);
+  const { socket, send } = await connectFrames(server.address);
+  closes.push(() => socket.destroy());
+  await send(
+    OPENING,
+    encodeFrame(FRAME.PING, FLAG.ACK, 0, Buffer.alloc(8)),
+    checkOf(1, "a"),
+    checkOf(3, "b"),
+  );
+  await server.counted("equal", 2);
+  expect(server.counts).toMatchObject({ request_differs: 0, response_differs: 0, skipped: 0, failed: 0 });
+});
+
 test("a response that says something else than was decided is counted and logged, without a value", async () => {
   const server = await shadowed(async (shadow) => {
     const { responses } = shadow;
@@ -109,7 +142,8 @@ async function judged(methods: ShadowedMethods) {
     server,
     session: await connected(server),
     async judge() {
-      for (let sweeps = 0; sweeps < 20; sweeps++) {
+      // More than enough for the other server to take what has arrived, and for every judgement.
+      for (let sweeps = 0; sweeps < 2000; sweeps++) {
         sweep();
         await nextTurn();
       }
@@ -190,6 +224,7 @@ test.each([
   ["ends", "process.exit(3)"],
   ["throws", 'throw new Error("broken")'],
   ["does not respond", "for (;;);"],
+  ["does not start", undefined],
 ])(
   "while the thread of the shadow %s, each Check has its response, and the shadow starts again",
   async (_what, code) => {
@@ -200,8 +235,11 @@ test.each([
       restartAfterMs: 50,
       startThread() {
         if (++starts === 2) resolve();
+        if (starts === 1 && code === undefined) throw new Error("no thread is left");
         return new Worker(
-          starts === 1 ? code : "require('node:worker_threads').parentPort.on('message', () => {})",
+          starts === 1 && code !== undefined
+            ? code
+            : "require('node:worker_threads').parentPort.on('message', () => {})",
           {
             eval: true,
           },

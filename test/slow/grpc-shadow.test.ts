@@ -114,7 +114,7 @@ test("clients that disconnect at any moment cause no difference, and each decisi
     const { decisions, equal, skipped, differing } = await results();
     return equal + skipped + differing === decisions;
   };
-  // A call that only our server has read is judged after 15 s.
+  // A call that only our server has read is judged after 30 s.
   await expect.poll(isComplete, { timeout: 60_000, interval: 500 }).toBe(true);
   expect(await results()).toMatchObject({ differing: 0, failed: 0 });
 });

@@ -1,6 +1,7 @@
 import { EventEmitter } from "node:events";
 import { loadReferenceCodecs } from "../../src/grpc/reference-codec.ts";
 import { openReferenceConnection } from "../../src/grpc/reference-connection.ts";
+import type { GrpcServerOptions } from "../../src/grpc/server.ts";
 import { startGrpcServer } from "../../src/grpc/server.ts";
 import type { UnaryMethod } from "../../src/grpc/transport.ts";
 import type { CompareCall } from "../../src/server/grpc-shadow/call-comparison.ts";
@@ -28,6 +29,7 @@ export type ShadowedMethods = (shadow: GrpcShadow) => Promise<readonly UnaryMeth
 export async function startShadowed(
   methods: ShadowedMethods,
   options: Partial<ShadowLinkOptions> = {},
+  serverOptions: Partial<GrpcServerOptions> = {},
 ): Promise<ShadowedServer> {
   const counts = { equal: 0, request_differs: 0, response_differs: 0, skipped: 0, failed: 0 };
   const lines: object[] = [];
@@ -48,6 +50,7 @@ export async function startShadowed(
     listen: "127.0.0.1:0",
     methods: await methods(shadow),
     onOpened: shadow.onOpened,
+    ...serverOptions,
   });
   return {
     ...{ address: server.address, shadow, counts, lines },

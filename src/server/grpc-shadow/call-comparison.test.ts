@@ -119,3 +119,17 @@ test("a response of the Rate Limit Service without a code differs", () => {
   const { result } = compare(Buffer.alloc(0), Buffer.alloc(0), undefined, SHOULD_RATE_LIMIT_PATH);
   expect(result).toBe("response_differs");
 });
+
+test("an exception of a comparison fails its call only", () => {
+  const broken = {
+    ...COMPARISONS,
+    [CHECK_PATH]: {
+      request: () => [],
+      response() {
+        throw new Error("broken");
+      },
+    },
+  };
+  const call = { path: CHECK_PATH, message: new Uint8Array(MESSAGE), response: new Uint8Array(0) };
+  expect(createCompareCall(codecs, broken)(call)).toEqual({ result: "failed", method: "Check", fields: [] });
+});

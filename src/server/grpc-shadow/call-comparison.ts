@@ -32,10 +32,15 @@ export function createCompareCall(
     const [codec, compared] = [codecs.get(path), comparisons[path]];
     const method = methodOf(path);
     if (codec === undefined || compared === undefined) return { result: "skipped", method, fields: [] };
-    const request = compared.request(codec, Buffer.from(message.buffer));
-    if (request.length > 0) return { result: "request_differs", method, fields: request };
-    const fields = compared.response(codec, Buffer.from(response.buffer), expected);
-    return { result: fields.length > 0 ? "response_differs" : "equal", method, fields };
+    try {
+      const request = compared.request(codec, Buffer.from(message.buffer));
+      if (request.length > 0) return { result: "request_differs", method, fields: request };
+      const fields = compared.response(codec, Buffer.from(response.buffer), expected);
+      return { result: fields.length > 0 ? "response_differs" : "equal", method, fields };
+    } catch {
+      // One call must not end the thread.
+      return { result: "failed", method, fields: [] };
+    }
   };
 }
 

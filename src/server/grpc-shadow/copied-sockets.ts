@@ -14,9 +14,9 @@ export interface CopiedSockets {
   answered(socket: Socket, call: AnsweredCall): boolean;
   size(): number;
   /** The thread needs nothing more of these connections. */
-  forget(ids: readonly number[]): void;
+  readonly forget: (ids: readonly number[]) => void;
   /** The thread has ended. */
-  forgetAll(): void;
+  readonly forgetAll: () => void;
 }
 
 /** HTTP/2 has a state, so a connection that has lost one byte cannot be compared any more. */

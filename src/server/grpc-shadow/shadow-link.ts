@@ -9,14 +9,14 @@ const MAX_QUEUED_BYTES = 16 * 1024 * 1024;
 const CHECK_EVERY_MS = 5000;
 const RESTART_AFTER_MS = 60_000;
 
-/** What is used of a worker thread. */
+/** The part of a worker thread that the link uses. */
 export type ShadowThread = Pick<Worker, "postMessage" | "terminate" | "unref"> & EventEmitter;
 
 export interface ShadowLinkOptions {
   readonly startThread: () => ShadowThread;
   readonly onReport: (report: ShadowReport) => void;
-  /** Called when the thread has ended or stopped. It starts again later, and knows no connection then. */
-  readonly onFailure: (error: Error) => void;
+  /** Called when the thread has ended or stopped, or did not start. It starts again later, and knows no connection then. */
+  readonly onFailure: (error: unknown) => void;
   readonly maxQueuedBytes?: number;
   readonly checkEveryMs?: number;
   readonly restartAfterMs?: number;
@@ -34,16 +34,24 @@ export function openShadowLink(options: ShadowLinkOptions): ShadowLink {
   const { maxQueuedBytes = MAX_QUEUED_BYTES, restartAfterMs = RESTART_AFTER_MS } = options;
   let running: RunningThread | undefined;
   let restart: NodeJS.Timeout | undefined;
+  const fail = (error: unknown) => {
+    running = undefined;
+    restart = setTimeout(start, restartAfterMs);
+    restart.unref();
+    options.onFailure(error);
+  };
   const start = () => {
-    const started = runThread(options, (error) => {
-      if (running !== started) return;
-      running = undefined;
-      void started.stop();
-      restart = setTimeout(start, restartAfterMs);
-      restart.unref();
-      options.onFailure(error);
-    });
-    running = started;
+    try {
+      const started = runThread(options, (error) => {
+        if (running !== started) return;
+        void started.stop();
+        fail(error);
+      });
+      running = started;
+    } catch (error) {
+      // The system has no thread left.
+      fail(error);
+    }
   };
   const check = setInterval(() => running?.check(), options.checkEveryMs ?? CHECK_EVERY_MS);
   check.unref();
@@ -76,7 +84,7 @@ interface RunningThread {
 
 function runThread(
   { startThread, onReport }: Pick<ShadowLinkOptions, "startThread" | "onReport">,
-  onFailure: (error: Error) => void,
+  onFailure: (error: unknown) => void,
 ): RunningThread {
   const thread = startThread();
   // The thread must not keep the process alive.
@@ -95,7 +103,11 @@ function runThread(
   const flush = () => {
     const events = queue;
     queue = [];
-    thread.postMessage(events, events.flatMap(buffersOf));
+    try {
+      thread.postMessage(events, events.flatMap(buffersOf));
+    } catch (error) {
+      onFailure(error);
+    }
   };
   return {
     bytes: () => unprocessed,

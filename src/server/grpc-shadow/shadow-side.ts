@@ -3,7 +3,7 @@ import { createCopiedConnection, uncompared } from "./copied-connection.ts";
 import type { Comparison, Result, ShadowEvent, ShadowReport } from "./messages.ts";
 import { bytesOf } from "./messages.ts";
 
-export interface ShadowSideDeps extends Omit<CopiedConnectionDeps, "report"> {
+export interface ShadowSideDeps extends Pick<CopiedConnectionDeps, "compare" | "open"> {
   readonly send: (report: ShadowReport) => void;
 }
 
@@ -36,23 +36,24 @@ export function createShadowSide({ compare, open, send }: ShadowSideDeps): Shado
     next.compared(comparison);
     sendSoon();
   };
+  const onTaken = (cost: number) => {
+    next.processed(cost);
+    sendSoon();
+  };
   const apply = (event: ShadowEvent) => {
     const { kind, connection: id } = event;
-    if (kind === "opened") connections.set(id, createCopiedConnection({ compare, open, report }));
+    if (kind === "opened") connections.set(id, createCopiedConnection({ compare, open, report, onTaken }));
     const connection = connections.get(id);
-    if (kind === "bytes") connection?.write(event.bytes);
-    else if (kind === "answered" && connection === undefined)
-      next.compared(uncompared("skipped", event.call, []));
+    if (kind === "bytes" && connection !== undefined) return connection.write(event.bytes, bytesOf(event));
+    next.processed(bytesOf(event));
+    if (kind === "answered" && connection === undefined) next.compared(uncompared("skipped", event.call, []));
     else if (kind === "answered") connection?.answered(event.call);
     else if (kind === "closed") connection?.close();
     else if (kind === "dropped") connection?.drop();
   };
   return {
     process(events) {
-      for (const event of events) {
-        apply(event);
-        next.processed(bytesOf(event));
-      }
+      for (const event of events) apply(event);
       sendSoon();
     },
     sweep() {

@@ -52,11 +52,12 @@ export function openGrpcShadow(
   options: Partial<Omit<ShadowLinkOptions, "onReport" | "onFailure">> = {},
 ): GrpcShadow {
   const { metrics } = deps;
+  // The link may fail before it is open.
+  const sockets = createCopiedSockets({ isUp: () => link.isUp(), send: (event) => link.send(event) });
   const link = openReportingLink(deps, options, {
-    onFinished: (ids) => sockets.forget(ids),
-    onFailure: () => sockets.forgetAll(),
+    onFinished: sockets.forget,
+    onFailure: sockets.forgetAll,
   });
-  const sockets = createCopiedSockets(link);
   const expected = new WeakMap<Uint8Array, CheckResponse>();
   const skip = () => metrics.grpcShadowCompared("skipped", 1);
   return {

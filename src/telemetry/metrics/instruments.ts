@@ -32,7 +32,7 @@ export function createInstruments(registry: Registry) {
     ...ofKeys(make),
     ...ofUsage(make),
     ...ofTheInstance(make),
-    ...ofTheListeners(make),
+    ...ofTheGrpcServer(make),
   };
 }
 
@@ -46,6 +46,10 @@ function ofDecisions({ counter, histogram }: Makers) {
       "Time from a Check's arrival to its response, in seconds.",
       DECISION_BUCKETS_SECONDS,
     ),
+    forwardAuth: counter("forward_auth_responses_total", "Responses of the forward-auth listener.", [
+      "form",
+      "status",
+    ]),
     rateLimitDecisions: counter(
       "rate_limit_decisions_total",
       "Descriptors decided for Envoy's Rate Limit Service.",
@@ -164,26 +168,22 @@ function ofTheInstance({ counter, gauge }: Makers) {
       "issuer",
       "result",
     ]),
+    certificateEnd: gauge(
+      "certificate_end_timestamp_seconds",
+      "When a listener's certificate expires, in Unix time.",
+      ["listener"],
+    ),
     policyInfo: gauge("policy_info", "1 for the active policy.", ["hash"]),
     buildInfo: gauge("build_info", "1 for the running version.", ["version"]),
   };
 }
 
-function ofTheListeners({ counter, gauge }: Makers) {
+function ofTheGrpcServer({ counter }: Makers) {
   return {
-    forwardAuth: counter("forward_auth_responses_total", "Responses of the forward-auth listener.", [
-      "form",
-      "status",
-    ]),
     grpcShadow: counter(
       "grpc_shadow_comparisons_total",
       "Comparisons of the gRPC server with its shadow (GRPC_SERVER=shadow).",
       ["result"],
-    ),
-    certificateEnd: gauge(
-      "certificate_end_timestamp_seconds",
-      "When a listener's certificate expires, in Unix time.",
-      ["listener"],
     ),
   };
 }

@@ -1,14 +1,15 @@
 const PREFACE_BYTES = 24;
 const FRAME_HEAD_BYTES = 9;
-/** RFC 9113 §6.7. */
+/** RFC 9113 §6.4, §6.7. */
+const RST_STREAM = 3;
 const PING = 6;
 const ACK = 1;
 
 /**
  * Removes the acknowledgements of our own PINGs from the bytes of an HTTP/2 client. A server that has sent no PING must not receive
- * them. Every other byte stays as it arrived.
+ * them. Every other byte stays as it arrived. Calls `onReset` for each stream that the client resets.
  */
-export function createPingAckFilter(): (chunk: Buffer) => Buffer {
+export function createClientFrames(onReset: () => void): (chunk: Buffer) => Buffer {
   let rest = Buffer.alloc(0);
   /** Bytes that pass without a look: the preface, and the payload of a frame. */
   let passing = PREFACE_BYTES;
@@ -28,6 +29,7 @@ export function createPingAckFilter(): (chunk: Buffer) => Buffer {
       passing -= passed.length;
       pieces.push(passed);
       if (bytes.length - at < FRAME_HEAD_BYTES) break;
+      if (bytes[at + 3] === RST_STREAM) onReset();
       const isPingAck = bytes[at + 3] === PING && ((bytes[at + 4] ?? 0) & ACK) !== 0;
       const frameBytes = FRAME_HEAD_BYTES + bytes.readUIntBE(at, 3);
       if (isPingAck) dropping = frameBytes;

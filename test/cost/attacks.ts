@@ -171,7 +171,6 @@ export const ATTACKS: readonly Attack[] = [
     repeated: () => windowUpdate(0, 1),
     times: 20_000,
     readBytes: 13,
-    perByte: { steps: 250 },
   },
   {
     name: "responses that wait, to Checks in small packets",

@@ -65,6 +65,7 @@ export function createObserver(mayCalm: (stream?: ModelStream) => boolean, onMar
   };
   const onWindow = (id: number, bytes: number) => {
     if (id === 0) {
+      assert.ok(bytes >= CONNECTION_WINDOW / 2, "a WINDOW_UPDATE before half of the window is used");
       model.receiveWindow += bytes;
       assert.ok(model.receiveWindow <= CONNECTION_WINDOW);
       return;
@@ -72,6 +73,9 @@ export function createObserver(mayCalm: (stream?: ModelStream) => boolean, onMar
     const stream = model.streams.get(id) ?? assert.fail("WINDOW_UPDATE of an idle stream");
     assert.ok(isLive(stream) && !stream.requestEnded, `WINDOW_UPDATE of stream ${id}, which takes no DATA`);
     assert.equal(stream.stream?.isPaused, false, `WINDOW_UPDATE of stream ${id}, whose handler is paused`);
+    const isReceived = stream.isTolerant || stream.stream?.onBody !== undefined;
+    assert.ok(isReceived, `WINDOW_UPDATE of stream ${id}, whose body has no receiver`);
+    assert.ok(bytes >= STREAM_WINDOW / 2, "a WINDOW_UPDATE before half of the window is used");
     stream.receiveWindow += bytes;
     assert.ok(stream.receiveWindow <= STREAM_WINDOW);
   };

@@ -10,10 +10,13 @@ export const bounds = fc.record<Bounds>({
   clients: fc.constant(CLIENTS),
   maxStreams: fc.constantFrom(1, 2, 6),
   limits: fc.record<LoadLimits>({
-    buffered: fc.constantFrom({ process: 60_000, connection: 40_000 }, { process: 20_000, connection: 9000 }),
+    buffered: fc.constantFrom(
+      { process: 200_000, connection: 100_000 },
+      { process: 12_000, connection: 9000 },
+    ),
     pending: fc.constantFrom(
       { process: 600_000, connection: 400_000 },
-      { process: 90_000, connection: 60_000 },
+      { process: 60_000, connection: 50_000 },
     ),
     unsent: fc.constantFrom(
       { process: 400_000, connection: 100_000 },
@@ -27,13 +30,13 @@ const client = fc.nat({ max: CLIENTS - 1 });
 const at = fc.nat({ max: 1000 });
 const rarely = fc.nat({ max: 9 }).map((number) => number === 0);
 /** With 255 bytes of padding, the largest fits into a frame. */
-const bytes = fc.constantFrom(0, 1, 5, 300, 4000, 9000, 16_128);
+const bytes = fc.constantFrom(0, 1, 5, 300, 4000, 9000, 16_128, 16_128);
 const answer = fc.record<Answer>({
   form: fc.constantFrom<Answer["form"][]>("unary", "unary", "pieces", "pieces", "head only", "reset"),
   bytes: fc.constantFrom(0, 1, 300, 16_379, 16_384, 40_000, 70_000, 200_000),
 });
 const plan = fc.record<Plan>({
-  receives: fc.constantFrom("whole body", "whole body", "pieces", "nothing"),
+  receives: fc.constantFrom("whole body", "pieces", "nothing"),
   responds: fc.constantFrom("at its head", "at its end", "at its end", "later"),
   response: answer,
 });
@@ -58,7 +61,7 @@ const data = fc.record({
   client,
   at,
   bytes,
-  times: fc.constantFrom(1, 1, 2, 5),
+  times: fc.constantFrom(1, 1, 2, 6),
   padding: fc.option(fc.constantFrom(0, 255), { nil: undefined, freq: 3 }),
   isEnd: fc.nat({ max: 2 }).map((number) => number === 0),
 });
@@ -120,7 +123,7 @@ export const commands = fc.array(
     { weight: 8, arbitrary: widen },
     { weight: 3, arbitrary: initialWindow },
     { weight: 4, arbitrary: together },
-    { weight: 8, arbitrary: handler },
+    { weight: 12, arbitrary: handler },
     { weight: 5, arbitrary: other },
     { weight: 2, arbitrary: advance },
     { weight: 1, arbitrary: burst },

@@ -17,7 +17,7 @@ import { RESPONSE_HEAD, RESPONSE_TRAILERS } from "./client.ts";
 import type { Answer, ModelStream } from "./state.ts";
 import { contentOf, expectReset, isLive } from "./state.ts";
 
-export const MAX_BODY_BYTES = 20_000;
+export const MAX_BODY_BYTES = 60_000;
 /** A handler that takes pieces pauses its client above this. */
 const PAUSE_ABOVE_BYTES = 8000;
 const PREFIX_BYTES = 5;

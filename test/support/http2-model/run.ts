@@ -67,10 +67,14 @@ function actOn(
   client: Client,
   command: Extract<Command, { kind: "respond" | "consume" }>,
 ): void {
-  const call = client.model.streams.get(pick(client, command.at));
-  if (call === undefined) return;
-  if (command.kind === "respond") world.act(() => respond(call, command.answer, world.limits));
-  else if (call.consume !== undefined) world.act(call.consume);
+  if (command.kind === "respond") {
+    const call = client.model.streams.get(pick(client, command.at));
+    if (call !== undefined) world.act(() => respond(call, command.answer, world.limits));
+    return;
+  }
+  const kept = [...client.model.streams.values()].flatMap(({ consume }) => consume ?? []);
+  const consume = kept.at(-1 - (command.at % 4));
+  if (consume !== undefined) world.act(consume);
 }
 
 function nextId({ model }: Client): number {

@@ -472,9 +472,25 @@ describe("limits in memory", () => {
     expect(sent).toHaveLength(6);
   });
 
-  test("return everything at the end", async () => {
-    const { pool, sent } = open({ answers: { a: { grantedTokens: 5 }, q: { grantedTokens: 5 } } });
+  test("are forgotten after they have returned their tokens", async () => {
+    const { pool, sent, clock } = open({ answers: { a: { grantedTokens: 5 } } });
+    await pool.take([bucket("a")], 1, WALL_MS);
+    for (let sweeps = 0; sweeps < 30; sweeps++) {
+      clock.nowMs += 50;
+      await pool.sweep();
+    }
+    expect(sent).toEqual([
+      ["a", 1],
+      ["a", undefined],
+    ]);
+    expect(pool.size()).toBe(0);
+  });
+
+  test("return everything at the end, and a limit without a lease sends nothing", async () => {
+    const answers = { a: { grantedTokens: 5 }, b: denied(9), q: { grantedTokens: 5 } };
+    const { pool, sent } = open({ answers });
     await pool.take([bucket("a")], 1, WALL_MS, quota("q"));
+    await pool.take([bucket("b")], 1, WALL_MS);
     sent.length = 0;
     await pool.close();
     expect(sent).toEqual([

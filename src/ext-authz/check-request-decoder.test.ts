@@ -1,8 +1,9 @@
 import fc from "fast-check";
-import { expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { z } from "zod";
 import { CHECK_METHOD, encodeCheckRequest } from "../../scripts/protobuf.ts";
 import { asciiLowerCase } from "../core/field-text.ts";
+import { field, numberField, textField, toBytes } from "../grpc/protobuf-writer.ts";
 import { decodeCheckRequest } from "./check-request-decoder.ts";
 
 const http = (members: object): Buffer => encodeCheckRequest({ attributes: { request: { http: members } } });
@@ -224,6 +225,29 @@ test("invalid UTF-8, unknown fields, and known fields of another type do not thr
   message[message.length - 1] = 0xff;
   expect(decodeCheckRequest(message).http?.path).toBe("/ab\u{fffd}");
   expect(decodeCheckRequest(Uint8Array.of(0x78, 0x01, 0x08, 0x01, 0x7d, 0, 0, 0, 0)).http).toBeUndefined();
+});
+
+describe("fields that are not used are skipped, whatever they contain", () => {
+  /** `attributes.source.address` with these fields. */
+  const peer = (address: string) => toBytes(field(1, field(1, field(1, address))));
+  /** `attributes.request.http.header_map` with these fields. */
+  const headerMap = (fields: string) => toBytes(field(1, field(4, field(2, field(13, fields)))));
+
+  test("a port whose bytes look like an address", () => {
+    const socket = numberField(1, 1) + textField(2, "192.0.2.1") + numberField(3, 0x12) + textField(5, "x");
+    expect(decodeCheckRequest(peer(field(1, socket))).peerAddress).toBe("192.0.2.1");
+  });
+
+  test("an address within Envoy, whose endpoint has the place of an IP address", () => {
+    const internal = textField(1, "listener") + textField(2, "203.0.113.9");
+    expect(decodeCheckRequest(peer(field(3, internal))).peerAddress).toBe("");
+  });
+
+  test("a field of the header map that looks like a header", () => {
+    const header = (number: number, key: string) => field(number, textField(1, key) + textField(2, "1"));
+    const { http: read } = decodeCheckRequest(headerMap(header(2, "x-other") + header(1, "x-a")));
+    expect([...(read?.headers.keys() ?? [])]).toEqual(["x-a"]);
+  });
 });
 
 test("a message in two pieces is merged", () => {

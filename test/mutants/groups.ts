@@ -44,7 +44,6 @@ const GROUPS: readonly MutantGroup[] = [
       "src/core/limits/lease-exchange.ts",
       "src/core/limits/lease-holder.ts",
       "src/core/limits/lease-request.ts",
-      "src/core/limits/known-limits.ts",
       "src/core/limits/pooled-take.ts",
     ],
     // Without the random fleets of `lease-holder.test.ts`, which would take five seconds for each mutant.

@@ -14,11 +14,11 @@ const calendars = createCalendars();
 
 /** One policy: the same bucket always has the same limit object. */
 const BUCKETS = new Map(
-  ["a", "b", "c", "d"].map((name) => [
-    name,
-    { name, per: "key", capacity: 50, refillPerSecond: 5, leased: false } satisfies RateLimit,
-  ]),
-);
+  ["a", "b", "c", "d", "leased"].map((name) => {
+    const leased = name === "leased";
+    return [name, { name, per: "key", capacity: leased ? 1000 : 50, refillPerSecond: 5, leased }] as const;
+  }),
+) satisfies ReadonlyMap<string, RateLimit>;
 
 function bucket(name: string): BucketDemand {
   return { bucketId: name, limit: BUCKETS.get(name) ?? expect.unreachable() };
@@ -47,11 +47,13 @@ interface Options extends Partial<Pick<LeasePoolPorts, "fallback">> {
 
 /** A pool, and what it has sent. */
 function open({ answers = {}, fallback, local, withoutStore = "count" }: Options = {}) {
-  const clock = { nowMs: 5000 };
+  const clock = { nowMs: 500_000 };
+  const requests: LeaseRequest[] = [];
   const sent: (readonly [name: string, cost: number | undefined])[] = [];
   const counted: (readonly [name: string, cost: number])[] = [];
   const answer = async (name: string, request: LeaseRequest | undefined): Promise<LeaseReply> => {
     sent.push([name, request?.cost]);
+    if (request !== undefined) requests.push(request);
     const given = answers[name] ?? {};
     if (given === "lost") throw new Error("lost on purpose");
     return { grantedTokens: request?.cost ?? 0, waitUs: 0, leasesOutstanding: false, ...given };
@@ -71,7 +73,7 @@ function open({ answers = {}, fallback, local, withoutStore = "count" }: Options
     fallback: fallback ?? { take: () => expect.unreachable() },
     ...(local && { localBuckets: local }),
   });
-  return { pool, clock, sent, counted };
+  return { pool, clock, sent, requests, counted };
 }
 
 const status = (outcome: TakeOutcome) => outcome.rates.map(({ name, remaining }) => [name, remaining]);
@@ -104,7 +106,7 @@ describe("a request", () => {
   });
 
   test("only asks for what it lacks", async () => {
-    const { pool, sent } = open({ answers: { a: { grantedTokens: 9 } } });
+    const { pool, sent } = open({ answers: { a: { grantedTokens: 4 } } });
     await pool.take([bucket("a")], 2, WALL_MS);
     sent.length = 0;
     await pool.take([bucket("a"), bucket("b")], 2, WALL_MS);
@@ -129,6 +131,42 @@ describe("a request", () => {
     ]);
   });
 
+  test("waits for the pending message of its limit, and the next one asks for all that wait", async () => {
+    const { pool, requests } = open();
+    await Promise.all([2, 3, 4].map((cost) => pool.take([bucket("a")], cost, WALL_MS)));
+    await pool.take([bucket("a")], 5, WALL_MS);
+    expect(requests.map(({ cost, waiting }) => [cost, waiting])).toEqual([
+      [2, 2],
+      [3, 7],
+      [4, 4],
+      [5, 5],
+    ]);
+  });
+
+  test.each([
+    ["a bucket", [bucket("leased")], [], ["leased", 1]],
+    ["a quota, without a minimum", [], quota("q", { limit: 1000 }), ["q", 0]],
+  ] as const)(
+    "asks ahead of need, once, while much is taken from %s",
+    async (_what, buckets, quotas, ahead) => {
+      const lease = { grantedTokens: 10 };
+      const { pool, sent } = open({ answers: { leased: lease, q: lease } });
+      for (let taken = 0; taken < 7; taken++) await pool.take(buckets, 1, WALL_MS, quotas);
+      expect(sent).toHaveLength(1);
+      for (let taken = 0; taken < 2; taken++)
+        expect(pool.take(buckets, 1, WALL_MS, quotas)).toMatchObject({ ok: true });
+      expect(sent.slice(1)).toEqual([ahead]);
+    },
+  );
+
+  test("that loses the granted units of a quota again and again is denied by it in the end", async () => {
+    const { pool } = open({ answers: { q: { grantedTokens: 1 } } });
+    expect(await pool.take([], 20, WALL_MS, quota("q"))).toMatchObject({
+      reason: "quota_exceeded",
+      quota: { name: "q" },
+    });
+  });
+
   test("that loses the granted tokens to others again and again is denied in the end", async () => {
     const { pool, sent } = open({ answers: { a: { grantedTokens: 1 } } });
     const outcome = await pool.take([bucket("a")], 20, WALL_MS);
@@ -148,7 +186,8 @@ describe("a denial", () => {
       ["c", 9],
     ]);
     sent.length = 0;
-    expect(await pool.take([bucket("a"), bucket("c")], 1, WALL_MS)).toMatchObject({ retryAfterSeconds: 3 });
+    // A denial is remembered, so the next one needs no promise.
+    expect(pool.take([bucket("a"), bucket("c")], 1, WALL_MS)).toMatchObject({ retryAfterSeconds: 3 });
     expect(sent).toEqual([]);
   });
 
@@ -168,6 +207,15 @@ describe("a denial", () => {
       reason: "quota_exceeded",
       retryAfterSeconds: 90_000,
       quota: { name: "m", limit: 50, resetsAtMs: Date.UTC(2027, 5, 1) },
+    });
+  });
+
+  test("by a quota is one also if a bucket has the longer wait, which the client must wait for", async () => {
+    const { pool } = open({ answers: { a: denied(9000), q: denied(3600) } });
+    expect(await pool.take([bucket("a")], 1, WALL_MS, quota("q"))).toMatchObject({
+      reason: "quota_exceeded",
+      retryAfterSeconds: 9000,
+      quota: { name: "q" },
     });
   });
 
@@ -223,6 +271,28 @@ describe("buckets of this process", () => {
     expect(sent).toHaveLength(2);
   });
 
+  test("ask again about a quota that had less left than the request takes", async () => {
+    const answers = { q: { counter: { lifeUs: 1_000_000, freeUnits: 1 } } };
+    const { pool, sent, clock } = open({ local: local(4), answers });
+    for (let take = 0; take < 2; take++) {
+      await pool.take([bucket("a")], 2, WALL_MS, quota("q"));
+      clock.nowMs += 2000;
+    }
+    expect(sent).toEqual([
+      ["q", 2],
+      ["q", 2],
+    ]);
+  });
+
+  test("deny also without the store, and nothing is counted", async () => {
+    const { pool, counted } = open({ local: local(4), answers: { q: "lost" } });
+    expect(await pool.take([bucket("a")], 2, WALL_MS, quota("q"))).toMatchObject({
+      reason: "rate_limited",
+      retryAfterSeconds: 4,
+    });
+    expect(counted).toEqual([]);
+  });
+
   test("are looked at by a peek, which takes nothing", async () => {
     const buckets = local(0);
     const { pool } = open({ local: buckets });
@@ -274,6 +344,7 @@ describe("without the store", () => {
     const fallback = spare();
     const { pool, counted } = open({ answers: { a: "lost", q: "lost" }, fallback });
     const outcome = await pool.take([bucket("a")], 2, WALL_MS, quota("q"));
+    expect(outcome.ok).toBe(true);
     expect(status(outcome)).toEqual([
       ["spare", 3],
       ["q", 0],
@@ -291,12 +362,12 @@ describe("without the store", () => {
   });
 
   test("buckets that leases cover are spent from them, and only the quota is counted", async () => {
-    const { pool, counted } = open({ answers: { a: { grantedTokens: 5 }, q: "lost" } });
+    const { pool, counted } = open({ answers: { a: { grantedTokens: 3 }, q: "lost" } });
     await pool.take([bucket("a")], 1, WALL_MS);
     const outcome = await pool.take([bucket("a")], 2, WALL_MS, quota("q"));
     expect(outcome.ok).toBe(true);
     expect(status(outcome)).toEqual([
-      ["a", 2],
+      ["a", 0],
       ["q", 0],
     ]);
     expect(counted).toEqual([["q", 2]]);
@@ -304,13 +375,26 @@ describe("without the store", () => {
 
   test("a quota that a lease covers is spent from it and not counted", async () => {
     const { pool, counted } = open({
-      answers: { a: "lost", q: { grantedTokens: 5, counter: { lifeUs: 1_000_000, freeUnits: 0 } } },
+      answers: { a: "lost", q: { grantedTokens: 3, counter: { lifeUs: 1_000_000, freeUnits: 0 } } },
       fallback: spare(),
     });
     await pool.take([], 1, WALL_MS, quota("q"));
     const outcome = await pool.take([bucket("a")], 2, WALL_MS, quota("q"));
-    expect(status(outcome)[1]).toEqual(["q", 2]);
+    expect(status(outcome)[1]).toEqual(["q", 0]);
     expect(counted).toEqual([]);
+  });
+
+  test("a peek takes nothing, and is denied if the fallback holds no whole token", async () => {
+    const drained: TakeOutcome = {
+      ok: true,
+      rates: [{ name: "a", capacity: 9, windowSeconds: 1, remaining: 0 }],
+    };
+    const [full, empty] = [spare(), { ...spare(), take: () => drained }];
+    const peek = async (fallback: typeof full | typeof empty) =>
+      open({ answers: { a: "lost" }, fallback }).pool.peek({ buckets: [bucket("a")], quotas: [] }, WALL_MS);
+    expect(await peek(full)).toMatchObject({ ok: true });
+    expect(full.costs).toEqual([0]);
+    expect(await peek(empty)).toMatchObject({ ok: false, reason: "rate_limited", retryAfterSeconds: 1 });
   });
 
   test("`faults.quotas: deny` denies, and the fallback is not asked", async () => {
@@ -388,9 +472,25 @@ describe("limits in memory", () => {
     expect(sent).toHaveLength(6);
   });
 
-  test("return everything at the end", async () => {
-    const { pool, sent } = open({ answers: { a: { grantedTokens: 5 }, q: { grantedTokens: 5 } } });
+  test("are forgotten after they have returned their tokens", async () => {
+    const { pool, sent, clock } = open({ answers: { a: { grantedTokens: 5 } } });
+    await pool.take([bucket("a")], 1, WALL_MS);
+    for (let sweeps = 0; sweeps < 30; sweeps++) {
+      clock.nowMs += 50;
+      await pool.sweep();
+    }
+    expect(sent).toEqual([
+      ["a", 1],
+      ["a", undefined],
+    ]);
+    expect(pool.size()).toBe(0);
+  });
+
+  test("return everything at the end, and a limit without a lease sends nothing", async () => {
+    const answers = { a: { grantedTokens: 5 }, b: denied(9), q: { grantedTokens: 5 } };
+    const { pool, sent } = open({ answers });
     await pool.take([bucket("a")], 1, WALL_MS, quota("q"));
+    await pool.take([bucket("b")], 1, WALL_MS);
     sent.length = 0;
     await pool.close();
     expect(sent).toEqual([

@@ -9,7 +9,7 @@ import { createCheck } from "./check.ts";
 import type { CheckPorts } from "./decide.ts";
 import { MAX_PENDING_CHECKS } from "./pending-checks.ts";
 
-const parsed = parsePolicy({ text: "", fileName: "built in" });
+const parsed = parsePolicy({ text: "{}", fileName: "built in" });
 if (!parsed.ok) throw new Error("the built-in policy");
 const { policy } = parsed;
 

@@ -25,11 +25,19 @@ test("the built-in policy is valid, and a file without one of its parts gets the
     maxFamilyAgeSeconds: 7_776_000,
   });
   expect(builtIn.roles.get("contributor")).not.toHaveProperty("maxFamilyAgeSeconds");
-  const empty = policyOf("");
+  const empty = policyOf("{}");
   expect(empty.roles).toEqual(builtIn.roles);
   expect(empty.routeLabels).toEqual(builtIn.routeLabels);
   expect({ ...empty, hash: 0, routes: 0 }).toEqual({ ...builtIn, hash: 0, routes: 0 });
   expect([...policyOf("routes: []").routeLabels]).toEqual(["CORS preflight"]);
+});
+
+test("a file that is empty, as after a write to a full disk, does not turn into the built-in policy", () => {
+  for (const text of ["", " \n", "# only a comment\n", "---\n", "null"])
+    expect(parsePolicy({ text, fileName: "p.yaml" })).toEqual({
+      ok: false,
+      problems: ["p.yaml:1: the file has no section: write `{}` to use the built-in policy"],
+    });
 });
 
 test("the old audit value `refusals` loads as `denials`, with a warning", () => {
@@ -44,7 +52,7 @@ test("the old audit value `refusals` loads as `denials`, with a warning", () => 
 });
 
 test("TTL settings override the file's TTLs", () => {
-  expect(policyOf("", new Map([["basic", 5]])).roles.get("basic")?.ttlSeconds).toBe(5);
+  expect(policyOf("{}", new Map([["basic", 5]])).roles.get("basic")?.ttlSeconds).toBe(5);
 });
 
 describe("an invalid policy is rejected with the line of each problem", () => {
@@ -163,7 +171,7 @@ describe("an invalid policy is rejected with the line of each problem", () => {
     for (const name of ["constructor", "toString", "hasOwnProperty"]) {
       expect([...policyOf(`roles:\n  ${name}: ${ROLE} }\nroutes: []\n`).roles.keys()]).toEqual([name]);
     }
-    expect(policyOf("").roles.get("constructor")).toBeUndefined();
+    expect(policyOf("{}").roles.get("constructor")).toBeUndefined();
   });
 });
 

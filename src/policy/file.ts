@@ -88,12 +88,16 @@ export function checkPolicy(source: PolicySource): CheckResult {
   }
 }
 
+const EMPTY = "the file has no section: write `{}` to use the built-in policy";
+
 function checkText(source: PolicySource): CheckResult {
   const file = readYaml(source.text, source.fileName);
   if (!file.ok) return file;
+  // A file that is cut off, as on a full disk, must not turn into the built-in policy.
+  if (file.value === undefined) return { ok: false, problems: [file.problemAt([], EMPTY)] };
   const format = ({ path, message }: Problem) =>
     file.problemAt(path, path.length === 0 ? message : `${formatPath(path)}: ${message}`);
-  const parsed = policySchema.safeParse(file.value ?? {});
+  const parsed = policySchema.safeParse(file.value);
   if (!parsed.success) {
     const problems = issueProblems(parsed.error.issues).slice(0, MAX_PROBLEMS);
     return { ok: false, problems: problems.map(format) };

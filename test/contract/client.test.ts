@@ -172,7 +172,7 @@ test("the client has exactly the calls of the document", async () => {
       policy.plans(),
       policy.planKeys(),
       policy.reload(),
-      policy.check({ text: "" }),
+      policy.check({ text: "{}" }),
       calls.settings(),
       calls.signingKeys(),
       calls.audit(),

@@ -11,7 +11,7 @@ import { startForwardAuthServer } from "../../src/forward-auth/server.ts";
 import { parsePolicy } from "../../src/policy/file.ts";
 import { PLAIN_ROUTE } from "../support/route.ts";
 
-const parsed = parsePolicy({ text: "", fileName: "built in" });
+const parsed = parsePolicy({ text: "{}", fileName: "built in" });
 if (!parsed.ok) throw new Error("the built-in policy");
 const { policy } = parsed;
 const route = { ...PLAIN_ROUTE, label: "/ok", pattern: "/ok" };

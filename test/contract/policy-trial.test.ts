@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 import { z } from "zod";
 import { createPolicyTrial } from "../../src/server/policy-trial/trial.ts";
 
-const SOURCE = { text: "", fileName: "policy" };
+const SOURCE = { text: "{}", fileName: "policy" };
 const FACTS = { activeHash: "", mayReplay: false, overridesByPlan: new Map([["gold", 2]]) };
 const POLICY = `roles:
   basic: { scopes: [a], ttl: 1d, refresh_window: 1h }

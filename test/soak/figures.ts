@@ -1,12 +1,13 @@
 import { readdirSync, readlinkSync } from "node:fs";
 import { setTimeout as pause } from "node:timers/promises";
+import { isDeepStrictEqual } from "node:util";
 import { readMetrics } from "../support/metrics.ts";
 import type { SoakKeys } from "./keys.ts";
 import type { Soaked } from "./soaked.ts";
 import type { Tally } from "./traffic.ts";
 
 const MB = 1_000_000;
-/** The process notices within this time that a connection has ended. If it does not, the caller asks again. */
+/** Longer than a file or a connection is open that belongs to one task in the background. */
 const SETTLES_MS = 500;
 
 /** What the process of a soak holds. */
@@ -47,11 +48,16 @@ export interface Measured {
   readonly schedule: readonly string[];
 }
 
-/** Without the connections of our own clients. */
+/** Without the connections of our own clients but one. Resolves once the level is the same twice. */
 export async function levelAtRest(soaked: Soaked): Promise<Level> {
   soaked.disconnect();
-  await pause(SETTLES_MS);
-  return levelOf(soaked);
+  let before = await levelOf(soaked);
+  for (;;) {
+    await pause(SETTLES_MS);
+    const now = await levelOf(soaked);
+    if (isDeepStrictEqual(now, before)) return now;
+    before = now;
+  }
 }
 
 async function levelOf(soaked: Soaked): Promise<Level> {

@@ -54,6 +54,8 @@ export function startTraffic(
     tally.verdicts[verdict] += 1;
     const seen = `${name} ${verdict} ${reason}`.trimEnd();
     tally.seen.set(seen, (tally.seen.get(seen) ?? 0) + 1);
+    // Every policy of the soak has both routes, so another policy must be in force.
+    if (reason === "route_unknown") tally.wrong.push(`${name} had no route, during: ${during()}`);
     // A period that has ended meanwhile does not count.
     if (verdict === "allowed" && before !== undefined && before === deniedIn())
       tally.wrong.push(`${name} was allowed, during: ${during()}`);

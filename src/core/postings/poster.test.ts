@@ -410,6 +410,26 @@ test("a subject without an answer does not hold up the others", async () => {
   expect(poster.waiting()).toBe(1);
 });
 
+test("after a stop, the subjects that were not reached come first", async () => {
+  const posted: string[] = [];
+  let isAvailable = false;
+  const poster = createPoster<number>({
+    store: {
+      async post(postings) {
+        posted.push(...postings.map(({ subject }) => subject));
+        if (!isAvailable) throw new Error("the store is unavailable");
+        return postings.map(() => "counted");
+      },
+    },
+    ...{ merge: (into, more) => into + more, monotonicMs: () => 0, scopeOf, batchSize: 1 },
+  });
+  for (const subject of ["a", "b", "c"]) poster.add(subject, 1, 1);
+  await post(poster);
+  isAvailable = true;
+  await post(poster);
+  expect(posted).toEqual(["a", "b", "c", "a"]);
+});
+
 test("an unannounced loss of writes is found at the next posting, and what was lost is posted again", async () => {
   const store = createStore();
   const poster = posterOf(store, "i", { keepMs: KEEP_MS });

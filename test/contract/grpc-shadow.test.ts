@@ -210,14 +210,26 @@ test("calls that end early, and calls that cannot be received, are no difference
   expect(server.counts.skipped).toBeGreaterThanOrEqual(unreceivable.length);
 });
 
-test("a client that closes its connection with calls under way leaves no difference", async () => {
-  const { server, session, judge } = await judged(async (shadow) => [shadow.observe(LATER)]);
-  for (let at = 0; at < 20; at++) openCall(session).end(frame(request(`/${at}`)));
-  await call(session, frame(request("/last")));
+test("a client that closes its connection before its calls are decided causes no difference", async () => {
+  const waiting: (() => void)[] = [];
+  const { promise: all, resolve } = Promise.withResolvers<void>();
+  const { server, session, judge } = await judged(async (shadow) => [
+    shadow.observe(
+      checkMethod(() => {
+        const { promise, resolve: answer } = Promise.withResolvers<Buffer>();
+        if (waiting.push(() => answer(DENIAL)) === 20) resolve();
+        return promise;
+      }),
+    ),
+  ]);
+  for (let at = 0; at < 20; at++) openCall(session).end(frame(Buffer.from(`not a CheckRequest ${at}`)));
+  await all;
   session.destroy();
   await once(session, "close");
+  for (const answer of waiting) answer();
+  await server.counted("equal", 20);
   await judge();
-  expect(server.counts).toMatchObject({ request_differs: 0, response_differs: 0, failed: 0 });
+  expect(server.counts).toMatchObject({ equal: 20, request_differs: 0, response_differs: 0, failed: 0 });
 });
 
 test.each([

@@ -212,20 +212,27 @@ test("calls that end early, and calls that cannot be received, are no difference
 
 test("a client that closes its connection before its calls are decided causes no difference", async () => {
   const waiting: (() => void)[] = [];
-  const { promise: all, resolve } = Promise.withResolvers<void>();
-  const { server, session, judge } = await judged(async (shadow) => [
-    shadow.observe(
+  const { promise: left, resolve } = Promise.withResolvers<void>();
+  const { server, session, judge } = await judged(async (shadow) => {
+    const observed = shadow.observe(
       checkMethod(() => {
         const { promise, resolve: answer } = Promise.withResolvers<Buffer>();
-        if (waiting.push(() => answer(DENIAL)) === 20) resolve();
+        if (waiting.push(() => answer(DENIAL)) === 20) session.destroy();
         return promise;
       }),
-    ),
-  ]);
+    );
+    return [
+      {
+        ...observed,
+        handle(message, timeLeftMs, socket) {
+          if (waiting.length === 0) socket?.once("close", resolve);
+          return observed.handle(message, timeLeftMs, socket);
+        },
+      },
+    ];
+  });
   for (let at = 0; at < 20; at++) openCall(session).end(frame(Buffer.from(`not a CheckRequest ${at}`)));
-  await all;
-  session.destroy();
-  await once(session, "close");
+  await left;
   for (const answer of waiting) answer();
   await server.counted("equal", 20);
   await judge();

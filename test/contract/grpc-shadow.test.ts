@@ -210,14 +210,33 @@ test("calls that end early, and calls that cannot be received, are no difference
   expect(server.counts.skipped).toBeGreaterThanOrEqual(unreceivable.length);
 });
 
-test("a client that closes its connection with calls under way leaves no difference", async () => {
-  const { server, session, judge } = await judged(async (shadow) => [shadow.observe(LATER)]);
-  for (let at = 0; at < 20; at++) openCall(session).end(frame(request(`/${at}`)));
-  await call(session, frame(request("/last")));
-  session.destroy();
-  await once(session, "close");
+test("a client that closes its connection before its calls are decided causes no difference", async () => {
+  const waiting: (() => void)[] = [];
+  const { promise: left, resolve } = Promise.withResolvers<void>();
+  const { server, session, judge } = await judged(async (shadow) => {
+    const observed = shadow.observe(
+      checkMethod(() => {
+        const { promise, resolve: answer } = Promise.withResolvers<Buffer>();
+        if (waiting.push(() => answer(DENIAL)) === 20) session.destroy();
+        return promise;
+      }),
+    );
+    return [
+      {
+        ...observed,
+        handle(message, timeLeftMs, socket) {
+          if (waiting.length === 0) socket?.once("close", resolve);
+          return observed.handle(message, timeLeftMs, socket);
+        },
+      },
+    ];
+  });
+  for (let at = 0; at < 20; at++) openCall(session).end(frame(Buffer.from(`not a CheckRequest ${at}`)));
+  await left;
+  for (const answer of waiting) answer();
+  await server.counted("equal", 20);
   await judge();
-  expect(server.counts).toMatchObject({ request_differs: 0, response_differs: 0, failed: 0 });
+  expect(server.counts).toMatchObject({ equal: 20, request_differs: 0, response_differs: 0, failed: 0 });
 });
 
 test.each([

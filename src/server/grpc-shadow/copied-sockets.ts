@@ -38,7 +38,8 @@ export function createCopiedSockets(link: Pick<ShadowLink, "isUp" | "send">): Co
         if (!link.send({ kind: "bytes", connection, bytes: new Uint8Array(chunk) })) drop(socket, connection);
       });
       socket.on("close", () => {
-        if (ids.delete(socket)) link.send({ kind: "closed", connection });
+        // Calls may still be decided. The thread says when it needs nothing more.
+        if (ids.get(socket) === connection) link.send({ kind: "closed", connection });
       });
     },
     isCopied: (socket) => ids.has(socket),

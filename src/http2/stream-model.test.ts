@@ -10,7 +10,7 @@ const { HTTP2_MODEL_SECONDS: seconds, MUTANT_TESTS } = process.env;
 /** A number of runs, or a search for a time. The mutation tests need the same runs each time, and no small counter-example. */
 const search = {
   ...(seconds === undefined
-    ? { numRuns: 250 }
+    ? { numRuns: 150 }
     : { numRuns: Number.MAX_SAFE_INTEGER, interruptAfterTimeLimit: Number(seconds) * SECOND_MS }),
   ...(MUTANT_TESTS !== undefined && { seed: 1, endOnFailure: true }),
 };

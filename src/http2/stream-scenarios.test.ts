@@ -69,3 +69,14 @@ test("the window of a connection is replenished when exactly half of it is used"
   expect(client().model.receiveWindow).toBe(16 * 1024 * 1024);
   expect(liveStreams(client().model)).toEqual([]);
 });
+
+test.each([0, 1])("a window may grow to 2,147,483,647 bytes, and not beyond: stream %i", (id) => {
+  const { send, client, call } = startWorld();
+  const widen = (bytes: number): ClientFrame => ({ kind: "window", id, bytes });
+  send(open(1, "nothing"), widen(2 ** 31 - 1 - 65_535));
+  const side = () => (id === 0 ? client().model : call(id));
+  expect(side().sendWindow).toBe(2 ** 31 - 1);
+  const [connection, stream] = [client(), call(1)];
+  send(widen(1));
+  expect(id === 0 ? connection.model.isOver : stream.resetBy === "server").toBe(true);
+});

@@ -15,6 +15,7 @@ export interface Client {
 
 const STREAM_WINDOW = 65_535;
 const CONNECTION_WINDOW = 16 * 1024 * 1024;
+const MAX_RESET_IDS = 1024;
 
 /** What must hold after each step, for a connection that the server has not ended. */
 export function checkConnection({ connection, model }: Client): void {
@@ -37,6 +38,7 @@ export function checkConnection({ connection, model }: Client): void {
     assert.equal(stream.closes, isLive(stream) ? 0 : 1, `calls of onClose of stream ${stream.id}`);
     if (!isLive(stream)) model.open.delete(stream);
   }
+  assert.ok(connection.resetIds.size <= MAX_RESET_IDS, "the server remembers too many streams");
   for (const stream of live) checkStream(connection, stream);
   const pending = live.reduce((sum, { written, taken }) => sum + written - taken, 0);
   assert.equal(connection.pendingBytes, pending, "the bytes that wait for a window");

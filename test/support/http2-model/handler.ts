@@ -34,6 +34,7 @@ export interface HandlerLimits {
 export function serve(call: ModelStream, stream: Stream, limits: HandlerLimits): void {
   assert.equal(call.stream, undefined, `the handler of stream ${call.id} is called twice`);
   call.stream = stream;
+  assert.equal(stream.isPaused, false, "only a handler pauses its client");
   stream.onClose = () => {
     call.closes++;
   };

@@ -33,8 +33,8 @@ export function consumeStreamWindow(stream: Stream, bytes: number): boolean {
 
 /**
  * Replenishes the receive window of a stream once half of it is used. Does nothing while the handler is paused, if the body
- * has no receiver, or after the end of the request. A request that was answered early because it is invalid keeps its window: some clients read no
- * response before they have sent everything.
+ * has no receiver, or after the end of the request. A request that was answered early because it is invalid keeps its
+ * window: some clients read no response before they have sent everything.
  */
 export function replenishWindow(stream: Stream): void {
   const usedBytes = INITIAL_WINDOW_BYTES - stream.receiveWindow;

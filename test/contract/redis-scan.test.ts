@@ -8,8 +8,8 @@ import { startFaultRelay } from "../support/fault-relay.ts";
 import type { TestedRedis } from "../support/redis.ts";
 import { startRedis, urlBy } from "../support/redis.ts";
 
-/** More than a page. Each server puts the members of a set in an order of its own. */
-const ENTRIES = 3000;
+/** Some pages. Each server puts the members of a set in an order of its own. */
+const ENTRIES = 10_000;
 
 let servers: readonly TestedRedis[];
 let relay: FaultRelay;
@@ -55,6 +55,8 @@ test.each([
     // The first page of the snapshot is no page of a scan.
     if (isReplaced || seen.size < 2) return;
     isReplaced = true;
+    // The next page is on its way already. It arrives before this response.
+    await client.command("PING");
     relay.leadTo(servers[1]?.port ?? 0);
     await connected();
   };

@@ -142,6 +142,8 @@ test("by keyboard alone: set an override and clear it", async () => {
   await page.keyboard.press("Enter");
   await tabTo(page, page.getByRole("button", { name: "Review…" }));
   await page.keyboard.press("Enter");
+  // Until then nothing can be confirmed.
+  await page.getByText("There is no override that it replaces.").waitFor();
   await tabTo(page, page.getByLabel("Type initech to confirm"));
   await page.keyboard.type("initech");
   await page.keyboard.press("Enter");

@@ -2,8 +2,8 @@ import type { RedisArgument, RedisClient } from "./client.ts";
 import { RedisUnavailable } from "./redis-error.ts";
 import { texts } from "./replies.ts";
 
-/** About 0.6 ms of Redis: other commands wait meanwhile. */
-const SCAN_COUNT = 2000;
+/** About 0.3 ms of Redis, and 4 ms of an instance that loads restrictions: other work waits meanwhile. */
+export const SCAN_COUNT = 1000;
 
 /**
  * The replies of a scan, without their cursors. Every member that exists during the whole scan is in at least one of them. Redis

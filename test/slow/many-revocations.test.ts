@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
 import { createInstanceView } from "../../src/core/revocation/instance-view.ts";
 import { connectRedis } from "../../src/redis/client.ts";
+import { SCAN_COUNT } from "../../src/redis/scan-pages.ts";
 import { snapshot } from "../../src/redis/snapshot.ts";
 import { fillWithEndedKeys, fillWithOverrides } from "../support/ended-keys.ts";
 import type { TestedRedis } from "../support/redis.ts";
@@ -26,7 +27,8 @@ test.each<readonly [what: string, fill: (redis: TestedRedis, count: number) => P
   }
   expect(performance.now() - sinceMs).toBeLessThan(LOADED_WITHIN_MS);
   expect(view.size()).toBe(KEYS);
-  expect(largest).toBeLessThan(1000);
+  // SCAN may return more than it is asked for.
+  expect(largest).toBeLessThan(1.5 * SCAN_COUNT);
   await client.close();
   await redis.stop();
 });

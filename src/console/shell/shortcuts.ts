@@ -1,4 +1,4 @@
-import { useEffect } from "preact/hooks";
+import { useLayoutEffect } from "preact/hooks";
 
 /** What keys do outside of fields. */
 export interface ShortcutActions {
@@ -15,7 +15,8 @@ const SEQUENCE_MS = 1500;
 
 /** Listens to the keyboard. Keys with Ctrl, Alt or Meta, keys in fields, and keys in dialogs are left alone. */
 export function useShortcuts(actions: ShortcutActions): void {
-  useEffect(() => {
+  // Before the page is painted: who sees it may press a key.
+  useLayoutEffect(() => {
     let goSinceMs = Number.NEGATIVE_INFINITY;
     const onKey = (event: KeyboardEvent) => {
       if (event.ctrlKey || event.altKey || event.metaKey || event.isComposing || isBusy(event.target)) return;

@@ -25,7 +25,8 @@ afterAll(async () => {
 
 const faults: readonly RelayFault[] = [
   { kind: "pass" },
-  { kind: "delay", ms: 1500 },
+  // Longer than an instance waits for a response.
+  { kind: "delay", ms: 5000 },
   { kind: "black-hole" },
   { kind: "refuse" },
 ];

@@ -5,9 +5,9 @@ import type { FaultRelay } from "../support/fault-relay.ts";
 import { startFaultRelay } from "../support/fault-relay.ts";
 import { newSecret } from "../support/keys.ts";
 import type { StartingLatchkey } from "../support/latchkey.ts";
-import { freeAddress, launchLatchkey } from "../support/latchkey.ts";
+import { launchLatchkey } from "../support/latchkey.ts";
 import type { TestedRedis } from "../support/redis.ts";
-import { startRedis, urlBy } from "../support/redis.ts";
+import { freePort, startRedis, urlBy } from "../support/redis.ts";
 import { latchkeyUser } from "../support/redis-user.ts";
 
 const ADMIN_TOKEN = newSecret();
@@ -101,7 +101,7 @@ describe("an instance that starts while Redis is unusable waits, and is ready wi
   });
 
   test("several workers wait too, and a signal stops them meanwhile", async () => {
-    const port = Number((await freeAddress()).split(":")[1]);
+    const port = await freePort();
     const workers = { ...env, REDIS_URL: urlBy(port), WORKERS: "2" };
     const [waiting, ended] = [await launchLatchkey(workers), await launchLatchkey(workers)];
     const parts = [1, 2].flatMap((at) =>

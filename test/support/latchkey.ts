@@ -1,5 +1,4 @@
 import { mkdtemp, writeFile } from "node:fs/promises";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { z } from "zod";
@@ -10,6 +9,7 @@ import { startLatchkeyProcess } from "../../scripts/latchkey-process.ts";
 import { removeAtEnd } from "./at-end.ts";
 import { CLEAN_ENVIRONMENT } from "./environment.ts";
 import { PROGRAM } from "./program.ts";
+import { freePort } from "./redis.ts";
 
 export interface TestedLatchkey extends LatchkeyProcess {
   /** Remains after `stop`, so that another instance can use it; removed when the tests end. */
@@ -27,15 +27,9 @@ export async function newSocket(): Promise<string> {
   return `unix:${join(folder, "grpc.sock")}`;
 }
 
-/**
- * A port that was free a moment ago: a listener that is called before the start is complete needs a known port.
- */
+/** For a listener that is called before the start is complete, and therefore needs a known port. */
 export async function freeAddress(): Promise<string> {
-  const probe = createServer();
-  await new Promise<void>((resolve) => probe.listen(0, "127.0.0.1", resolve));
-  const address = probe.address();
-  await new Promise((resolve) => probe.close(resolve));
-  return `127.0.0.1:${typeof address === "object" && address !== null ? address.port : 0}`;
+  return `127.0.0.1:${await freePort()}`;
 }
 
 /** An instance that may not be ready yet, and responds all the same. */

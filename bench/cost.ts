@@ -2,11 +2,11 @@ import { createHook } from "node:async_hooks";
 import { execFileSync } from "node:child_process";
 import { encodeCheckRequest } from "../scripts/protobuf.ts";
 import { NO_OVERRIDES } from "../src/core/overrides/override-view.ts";
-import { createCheck } from "../src/ext-authz/check.ts";
 import { createBucketStore } from "../src/memory/bucket-store.ts";
 import { createMetrics } from "../src/telemetry/metrics/metrics.ts";
 import {
   benchAttributes,
+  benchCheck,
   benchPolicy,
   benchRecord,
   createDecisionServices,
@@ -36,9 +36,6 @@ const WARM_UP = 8000;
 const nowMs = Date.now();
 let storeRequests = 0;
 let outcome = "";
-const fail = (error: unknown): never => {
-  throw error;
-};
 
 async function createBenchCheck(roleLimits: string) {
   const fallback = createBucketStore({ maxBuckets: 1000 });
@@ -46,18 +43,13 @@ async function createBenchCheck(roleLimits: string) {
   const services = await createDecisionServices(benchPolicy(10, roleLimits), 1_000_000, NO_OVERRIDES, limits);
   const metrics = createMetrics({ version: "bench", nowMs: () => nowMs, outputDropped: () => 0 });
   metrics.policyInForce(services.policy);
-  const check = createCheck({
-    policy: () => services.policy,
-    authorize: services.authorize,
+  const check = benchCheck(services, {
     nowMs: () => nowMs,
     monotonicNs: () => 0n,
-    newDecisionId: () => "3f1c9f4e-8b5b-4e5a-9d3c-0d8a2f6b7c11",
     onDecision(made, about) {
       outcome = made.verdict === "allow" ? "allow" : made.reason;
       metrics.countDecision(made, about);
     },
-    onUndecodable: fail,
-    onFault: fail,
   });
   return { check, signer: services.signer };
 }

@@ -8,6 +8,9 @@ import type { OverrideFinder } from "../src/core/overrides/override-view.ts";
 import { NO_OVERRIDES } from "../src/core/overrides/override-view.ts";
 import type { Policy } from "../src/core/policy/policy.ts";
 import { createInstanceView } from "../src/core/revocation/instance-view.ts";
+import type { Check } from "../src/ext-authz/check.ts";
+import { createCheck } from "../src/ext-authz/check.ts";
+import type { CheckPorts } from "../src/ext-authz/decide.ts";
 import { createKeyRing } from "../src/jwt/key-ring.ts";
 import { createSigner } from "../src/jwt/signer.ts";
 import { createVerifier } from "../src/jwt/verifier.ts";
@@ -72,6 +75,27 @@ export async function createDecisionServices(
     clientAddress: ({ peerAddress }) => peerAddress,
   });
   return { policy, signer, verifier, buckets, authorize };
+}
+
+/** The Check of these services. A fault ends the measurement. */
+export function benchCheck(
+  { policy, authorize }: Pick<Awaited<ReturnType<typeof createDecisionServices>>, "policy" | "authorize">,
+  ports: Partial<CheckPorts>,
+): Check {
+  const fail = (error: unknown): never => {
+    throw error;
+  };
+  return createCheck({
+    policy: () => policy,
+    authorize,
+    nowMs: Date.now,
+    monotonicNs: process.hrtime.bigint,
+    newDecisionId: () => "3f1c9f4e-8b5b-4e5a-9d3c-0d8a2f6b7c11",
+    onDecision: () => undefined,
+    onUndecodable: fail,
+    onFault: fail,
+    ...ports,
+  });
 }
 
 /** Limits by lease, on a store that grants everything at once. `onStep` is called for each request to it. */

@@ -1,25 +1,11 @@
 import { encodeCheckRequest } from "../scripts/protobuf.ts";
-import { createCheck } from "../src/ext-authz/check.ts";
-import { benchAttributes, benchPolicy, benchRecord, createDecisionServices } from "./decision.ts";
+import { benchAttributes, benchCheck, benchPolicy, benchRecord, createDecisionServices } from "./decision.ts";
 
 /** `node --expose-gc heap.ts KEYS`: measures the heap that an instance needs for each key that it has cached. */
 const keys = Number(process.argv[2]);
 // The cache is large enough that it evicts no key during the measurement.
 const services = await createDecisionServices(benchPolicy(), 1_000_000);
-const check = createCheck({
-  policy: () => services.policy,
-  authorize: services.authorize,
-  nowMs: Date.now,
-  monotonicNs: process.hrtime.bigint,
-  newDecisionId: () => "d",
-  onDecision: () => undefined,
-  onUndecodable: (error) => {
-    throw error;
-  },
-  onFault: (error) => {
-    throw error;
-  },
-});
+const check = benchCheck(services, { newDecisionId: () => "d" });
 
 async function checkKeys(from: number, count: number): Promise<void> {
   for (let i = from; i < from + count; i++) {

@@ -5,9 +5,9 @@ import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { encodeCheckRequest } from "../scripts/protobuf.ts";
 import { NO_OVERRIDES } from "../src/core/overrides/override-view.ts";
-import { createCheck } from "../src/ext-authz/check.ts";
 import {
   benchAttributes,
+  benchCheck,
   benchPolicyWithPlan,
   benchRecord,
   createDecisionServices,
@@ -69,19 +69,7 @@ async function hold({ keys, overrides }: Case): Promise<void> {
   const nowMs = Date.now();
   const view = overrides ? overriddenOwners(nowMs) : NO_OVERRIDES;
   const services = await createDecisionServices(benchPolicyWithPlan(), 1_000_000, view);
-  const fail = (error: unknown): never => {
-    throw error;
-  };
-  const check = createCheck({
-    policy: () => services.policy,
-    authorize: services.authorize,
-    nowMs: () => nowMs,
-    monotonicNs: () => 0n,
-    newDecisionId: () => "3f1c9f4e-8b5b-4e5a-9d3c-0d8a2f6b7c11",
-    onDecision: () => undefined,
-    onUndecodable: fail,
-    onFault: fail,
-  });
+  const check = benchCheck(services, { nowMs: () => nowMs, monotonicNs: () => 0n });
   const active: Buffer[] = [];
   for (let key = 0; key < keys; key++) {
     const token = await services.signer.sign(benchRecord(key, nowMs));

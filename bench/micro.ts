@@ -9,7 +9,6 @@ import { createCalendars } from "../src/core/quotas/calendar.ts";
 import { quotaDemands } from "../src/core/quotas/quota-demand.ts";
 import { createUsageMeter } from "../src/core/usage/usage-meter.ts";
 import { toAuthRequest } from "../src/ext-authz/auth-request.ts";
-import { createCheck } from "../src/ext-authz/check.ts";
 import { decodeCheckRequest } from "../src/ext-authz/check-request-decoder.ts";
 import { createResponseEncoder } from "../src/ext-authz/response-cache.ts";
 import { parsePolicy } from "../src/policy/file.ts";
@@ -17,6 +16,7 @@ import { createMetrics } from "../src/telemetry/metrics/metrics.ts";
 import { createChargeTickets } from "../src/tickets/charge-tickets.ts";
 import {
   benchAttributes,
+  benchCheck,
   benchPolicy,
   benchPolicyWithPlan,
   benchRecord,
@@ -121,21 +121,11 @@ const context = {
   grpc: false,
 };
 const encode = createResponseEncoder();
-const check = createCheck({
-  policy: () => services.policy,
-  authorize: services.authorize,
-  nowMs: Date.now,
-  monotonicNs: process.hrtime.bigint,
+const check = benchCheck(services, {
   newDecisionId: randomUUID,
   onDecision(made, about) {
     metrics.countDecision(made, about);
     meter.count(made, about.mode);
-  },
-  onUndecodable: (error) => {
-    throw error;
-  },
-  onFault: (error) => {
-    throw error;
   },
 });
 

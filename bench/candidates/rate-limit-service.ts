@@ -1,6 +1,4 @@
-import { once } from "node:events";
 import { mkdir, mkdtemp, writeFile } from "node:fs/promises";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
@@ -10,6 +8,7 @@ import { startChild } from "../../scripts/child.ts";
 import { findOnPath } from "../../scripts/tools.ts";
 import { removeAtEnd } from "../../test/support/at-end.ts";
 import type { TestedRedis } from "../../test/support/redis.ts";
+import { freePort } from "../../test/support/redis.ts";
 import { pin } from "../processes.ts";
 
 export const DOMAIN = "bench";
@@ -70,7 +69,7 @@ export async function startRateLimitService(
   removeAtEnd(root);
   await mkdir(join(root, "bench/config"), { recursive: true });
   await writeFile(join(root, "bench/config/limits.yaml"), `domain: ${DOMAIN}\n${DESCRIPTORS}`);
-  const [port = 0, http, debug] = await freePorts(3);
+  const [port, http, debug] = [await freePort(), await freePort(), await freePort()];
   const child = await startChild(await goProgram("ratelimit"), [], {
     env: {
       PATH: process.env["PATH"],
@@ -99,14 +98,4 @@ async function isHealthy(url: string): Promise<boolean> {
     ({ ok }) => ok,
     () => false,
   );
-}
-
-async function freePorts(count: number): Promise<number[]> {
-  const servers = Array.from({ length: count }, () => createServer().listen(0, "127.0.0.1"));
-  await Promise.all(servers.map((server) => once(server, "listening")));
-  return servers.map((server) => {
-    const address = server.address();
-    server.close();
-    return typeof address === "object" && address !== null ? address.port : 0;
-  });
 }

@@ -20,8 +20,6 @@ import { ticketFragment } from "./ticket-fragment.ts";
 
 /** Maximum number of cached key fragments, of some 700 bytes each. Only recently used keys are kept, as encoding one is fast. */
 const MAX_KEYS = 4096;
-/** Of keys that may be used a second time. A power of two. */
-const PLACES = 4096;
 
 /** Encodes the response to a decision. In shadow mode every response lets the request through. */
 export type EncodeResponse = (decision: Decision, context: ResponseContext, mode: Mode) => Buffer;
@@ -78,7 +76,7 @@ interface KeyBytes extends AllowBytes {
 /** The key fragment, which is kept from the second use of a key on. */
 function createKeyCache(maxKeys: number): (decision: Allow, context: ResponseContext) => AllowBytes {
   const kept = createClockCache<Principal, KeyBytes>(maxKeys);
-  const isRepeated = createRepeats<Principal>(PLACES, ({ keyId }) => keyId);
+  const isRepeated = createRepeats<Principal>(({ keyId }) => keyId);
   const encodeKey = createKeyEncoder();
   return (decision, { forwardPrefix }) => {
     const { principal, scopes, rates } = decision;

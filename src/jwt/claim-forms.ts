@@ -3,6 +3,7 @@ import { parseNetwork } from "../core/keys/ip-network.ts";
 import { MAX_KEY_NETS, THUMBPRINT } from "../core/keys/key-binding.ts";
 import type { KeyClaims } from "../core/keys/key-record.ts";
 import { isKeyId } from "../core/keys/key-record.ts";
+import { isJsonObject } from "./json-object.ts";
 
 const MAX_NAME_CHARACTERS = 128;
 const MAX_SCOPE_CHARACTERS = 4200;
@@ -48,7 +49,7 @@ const REQUIRED_CLAIMS = Object.values(FORMS).filter((form) => form.required).len
  * of a token. The tests hold it equal to a schema of zod.
  */
 export function hasOurClaims(value: unknown): value is KeyClaims {
-  if (!isObject(value)) return false;
+  if (!isJsonObject(value)) return false;
   let found = 0;
   for (const name in value) {
     const form = FORM_OF.get(name);
@@ -66,10 +67,6 @@ export const parseScope = memoize(256, (text): readonly string[] | undefined => 
 
 /** Keys with the same role or plan share one text. */
 export const sharedName = memoize(256, (name) => name);
-
-function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
-}
 
 function isText(value: unknown): value is string {
   return typeof value === "string";
@@ -95,7 +92,7 @@ function isNetworks(value: unknown): boolean {
 
 /** RFC 8705 §3.1: a client certificate, and no other confirmation. */
 function isConfirmation(value: unknown): boolean {
-  if (!isObject(value)) return false;
+  if (!isJsonObject(value)) return false;
   const thumbprint = value["x5t#S256"];
   return Object.keys(value).length === 1 && isText(thumbprint) && THUMBPRINT.test(thumbprint);
 }

@@ -3,6 +3,8 @@ import type { KeyObject } from "node:crypto";
 import { createHmac, timingSafeEqual } from "node:crypto";
 import type { Verification } from "../core/decision/ports.ts";
 import type { TokenRejection } from "../core/decision/token-rejection.ts";
+import type { JsonObject } from "./json-object.ts";
+import { isJsonObject } from "./json-object.ts";
 import { rejected, verifyClaims } from "./key-claims.ts";
 import type { TokenNames } from "./signer.ts";
 import { CLOCK_TOLERANCE_SECONDS } from "./token-form.ts";
@@ -50,8 +52,6 @@ function isSignedBy(secret: KeyObject, signedText: string, signature: string): b
   return presented.length === expected.length && timingSafeEqual(presented, expected);
 }
 
-type JsonObject = Readonly<Record<string, unknown>>;
-
 function parseObject(text: string): JsonObject | undefined {
   try {
     const value: unknown = JSON.parse(text);
@@ -59,10 +59,6 @@ function parseObject(text: string): JsonObject | undefined {
   } catch {
     return undefined;
   }
-}
-
-function isJsonObject(value: unknown): value is JsonObject {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 /** Checks issuer, audience and `nbf` (RFC 7519 §4.1), and that times are numbers. Presence comes before values, as in jose. */

@@ -11,12 +11,15 @@ import { createStepBatch } from "./step-batch.ts";
 
 export const QUOTA_SCRIPT = scriptText("quota");
 
+/** Integers that quota.lua returns for each step. */
+const REPLY_LENGTH = 14;
+
 const SCRIPT = {
   source: QUOTA_SCRIPT,
   name: "quota",
   head: [LEASE_LIFE_US, MIN_LIFE_US],
-  replyLength: 14,
-  replyOf: (numbers: readonly number[], at: number) => replyOf(numbers.slice(at, at + 14)),
+  replyLength: REPLY_LENGTH,
+  replyOf: (numbers: readonly number[], at: number) => replyOf(numbers.slice(at, at + REPLY_LENGTH)),
 };
 
 /** Counters of quotas as Redis hashes, by the clock of their server. */

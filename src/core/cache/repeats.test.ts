@@ -4,18 +4,18 @@ import { createRepeats } from "./repeats.ts";
 const key = (id: string) => ({ id });
 
 test("an object is repeated from its second use on", () => {
-  const isRepeated = createRepeats<{ id: string }>(64, ({ id }) => id);
+  const isRepeated = createRepeats<{ id: string }>(({ id }) => id, 64);
   const [one, other] = [key("one"), key("another")];
   expect([one, one, other, one, other].map(isRepeated)).toEqual([false, true, false, true, true]);
 });
 
 test("another object with the same text is not a repetition", () => {
-  const isRepeated = createRepeats<{ id: string }>(64, ({ id }) => id);
+  const isRepeated = createRepeats<{ id: string }>(({ id }) => id, 64);
   expect([key("one"), key("one")].map(isRepeated)).toEqual([false, false]);
 });
 
 test("an object that lost its place counts as new, and takes it again", () => {
-  const isRepeated = createRepeats<{ id: string }>(1, ({ id }) => id);
+  const isRepeated = createRepeats<{ id: string }>(({ id }) => id, 1);
   const [one, other] = [key("one"), key("another")];
   expect([one, other, one, one].map(isRepeated)).toEqual([false, false, false, true]);
 });

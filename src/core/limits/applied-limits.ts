@@ -118,8 +118,6 @@ export function unknownQuotasOf(
 
 /** Keys whose limits are kept: those of most requests. */
 const MAX_KEPT_KEYS = 4096;
-/** Of keys that may be used a second time. A power of two. */
-const PLACES = 4096;
 
 /** {@link appliedLimits} of one view of overrides, with a cache. */
 export type FindLimits = (policy: Limits, role: Role, key: LimitedKey, nowMs: number) => AppliedLimits;
@@ -138,7 +136,7 @@ interface KeptLimits {
  */
 export function createFindLimits(overrides: OverrideFinder): FindLimits {
   const kept = createClockCache<LimitedKey, KeptLimits>(MAX_KEPT_KEYS);
-  const isRepeated = createRepeats<LimitedKey>(PLACES, ({ family }) => family);
+  const isRepeated = createRepeats<LimitedKey>(({ family }) => family);
   const sharedLimits = createSharedLimits();
   return (policy, role, key, nowMs) => {
     const generation = overrides.generation();

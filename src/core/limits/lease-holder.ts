@@ -132,7 +132,7 @@ export function emptyForMs({ empty }: LeaseHolder, cost: number, nowMs: number):
 export function returnForCost(holder: LeaseHolder, cost: number, nowMs: number): void {
   if (emptyForMs(holder, cost, nowMs) === 0) return;
   returnAllLeases(holder);
-  if (holder.ended.some(({ unspentTokens }) => unspentTokens > 0)) holder.empty = undefined;
+  if (hasUnspent(holder)) holder.empty = undefined;
 }
 
 /** Milliseconds after which a single client is admitted at this cost; 0 if no denial is remembered for it. */

@@ -14,8 +14,6 @@ import type { BucketDemand } from "./ports.ts";
 
 /** Keys whose demands are kept: those of most requests. */
 const MAX_KEPT_KEYS = 4096;
-/** Of keys that may be used a second time. A power of two. */
-const PLACES = 4096;
 const NO_QUOTAS: Omit<LimitDemands, "buckets"> = { quotas: [], chargesOf: undefined };
 
 /** Everything that a request takes from. */
@@ -46,7 +44,7 @@ interface KeptDemands {
  */
 export function createLimitDemands(): DemandsOf {
   const kept = createClockCache<LimitedKey, KeptDemands>(MAX_KEPT_KEYS);
-  const isRepeated = createRepeats<LimitedKey>(PLACES, ({ family }) => family);
+  const isRepeated = createRepeats<LimitedKey>(({ family }) => family);
   const calendars = createCalendars();
   const grants = createChargesOf();
   return (limits, key, address, mode = "enforce") => {

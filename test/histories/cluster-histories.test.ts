@@ -5,5 +5,5 @@ historySuite({
   startStore: startClusterStore,
   instances: 4,
   loops: ["at instances", "of the store"],
-  seconds: 60,
+  seconds: 40,
 });

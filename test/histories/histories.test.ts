@@ -1,4 +1,4 @@
 import { startOneRedis } from "./stores/one-redis.ts";
 import { historySuite } from "./suite.ts";
 
-historySuite({ startStore: startOneRedis, instances: 3, loops: ["any"], seconds: 60 });
+historySuite({ startStore: startOneRedis, instances: 3, loops: ["any"], seconds: 40 });

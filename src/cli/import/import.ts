@@ -9,6 +9,7 @@ import { visible } from "../../core/escape-text.ts";
 import { EXIT } from "../exit-codes.ts";
 import type { Io } from "../io.ts";
 import { withClient } from "../with-client.ts";
+import { withOfflineStore } from "../with-offline-store.ts";
 import type { ImportOptions, ImportTotal, SendLines } from "./import-file.ts";
 import { Interrupted, InvalidFile, importFile } from "./import-file.ts";
 
@@ -78,24 +79,14 @@ async function reportFileErrors(io: Io, file: string, run: () => Promise<number>
   }
 }
 
-/** Imports into the store of the settings. An embedded store must not be in use. */
-async function offline(io: Io, run: (sendLines: SendLines) => Promise<void>): Promise<number> {
-  const { openOffline } = await import("../../server/offline.ts");
-  const opened = await openOffline(io.environment);
-  if (!opened.ok) {
-    io.printError(opened.problems.join("\n"));
-    io.printError("if an instance is running, set LATCHKEY_URL to its URL");
-    return EXIT.failed;
-  }
+/** Imports into the store of the settings. */
+function offline(io: Io, run: (sendLines: SendLines) => Promise<void>): Promise<number> {
   const origin = { caller: { kind: "admin", id: "offline" } } as const;
-  try {
-    await run((lines, { first_line: firstLine = 1, dry_run: dryRun = false } = {}) =>
-      importLines(opened.registry, lines, { firstLine, dryRun }, origin),
-    );
-    return EXIT.done;
-  } finally {
-    await opened.close();
-  }
+  return withOfflineStore(io, (registry) =>
+    run((lines, { first_line: firstLine = 1, dry_run: dryRun = false } = {}) =>
+      importLines(registry, lines, { firstLine, dryRun }, origin),
+    ),
+  );
 }
 
 function formatImportResult(

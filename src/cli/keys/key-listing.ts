@@ -12,6 +12,7 @@ import type { Io } from "../io.ts";
 import { progressCount } from "../progress.ts";
 import { formatTable } from "../table.ts";
 import { keyIdArgument, withClient } from "../with-client.ts";
+import { withOfflineStore } from "../with-offline-store.ts";
 
 const STATUSES = [
   "active",
@@ -172,7 +173,7 @@ export function addExport(keys: Command, io: Io, finish: Finish): void {
 
 type Write = (keys: AsyncIterable<object>) => Promise<void>;
 
-/** Exports from the store of the settings. An embedded store must not be in use. */
+/** Exports from the store of the settings. */
 async function exportOffline(io: Io, filter: KeyFilter, write: Write): Promise<number> {
   const parsed = listQuery.safeParse(filter);
   if (!parsed.success) {
@@ -180,19 +181,7 @@ async function exportOffline(io: Io, filter: KeyFilter, write: Write): Promise<n
       io.printError(`latchkey: --${optionOf(String(path[0]))}: ${message}`);
     return EXIT.usageError;
   }
-  const { openOffline } = await import("../../server/offline.ts");
-  const opened = await openOffline(io.environment);
-  if (!opened.ok) {
-    io.printError(opened.problems.join("\n"));
-    io.printError("if an instance is running, set LATCHKEY_URL to its URL");
-    return EXIT.failed;
-  }
-  try {
-    await write(storedKeys(opened.registry, filterOf(parsed.data)));
-    return EXIT.done;
-  } finally {
-    await opened.close();
-  }
+  return withOfflineStore(io, (registry) => write(storedKeys(registry, filterOf(parsed.data))));
 }
 
 function optionOf(member: string): string {

@@ -47,6 +47,7 @@ const aroundLimits = [0, 1, 16, 32, 63, 64, 65, 127, 128, 129, 4199, 4200, 4201]
   "a ".repeat(length / 2).trimEnd(),
   `${"a".repeat(length)}\n`,
   "é".repeat(length),
+  "🔑".repeat(length),
 ]);
 const longScopes = ["a", "aa", "aaa"].map((last) => `${"a ".repeat(2099)}${last}`);
 const times = [-1, -0, 0, 0.5, 2 ** 31, 2 ** 53 - 1, 2 ** 53, -(2 ** 53), 1e308];

@@ -27,7 +27,7 @@ const FORMS: Readonly<Record<keyof KeyClaims, ClaimForm>> = {
   sub: required(isIdentifier),
   fam: required(isIdentifier),
   jti: required((value) => isText(value) && isKeyId(value)),
-  name: required((value) => isText(value) && value.length <= MAX_NAME_CHARACTERS),
+  name: required(isName),
   own: optional(isIdentifier),
   role: required(isPolicyName),
   plan: optional(isPolicyName),
@@ -70,6 +70,11 @@ export const sharedName = memoize(256, (name) => name);
 
 function isText(value: unknown): value is string {
   return typeof value === "string";
+}
+
+/** Counts characters as the registration does: one beyond the Basic Multilingual Plane is one. */
+function isName(value: unknown): boolean {
+  return isText(value) && (value.length <= MAX_NAME_CHARACTERS || [...value].length <= MAX_NAME_CHARACTERS);
 }
 
 function isIdentifier(value: unknown): boolean {

@@ -34,7 +34,7 @@ issuers:
     fetchText: fetchSet,
     monotonicMs: () => monotonicMs,
     waitMs: 30_000,
-    cacheSize: 10,
+    cacheSize: () => 10,
     onFetch(name, error) {
       fetched.push(name);
       if (error !== undefined) faults.push(error);

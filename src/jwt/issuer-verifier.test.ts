@@ -44,7 +44,7 @@ function verifierOf(policy: () => Policy, waitMs = 30_000): IssuerVerifier {
     fetchText: fetchSet,
     monotonicMs: () => monotonicMs,
     waitMs,
-    cacheSize: 10,
+    cacheSize: () => 10,
     onFetch: (name, error) => error && faults.push(`${name}: ${error.message}`),
   });
 }

@@ -33,8 +33,8 @@ export interface IssuerVerifierOptions {
   readonly monotonicMs: () => number;
   /** Milliseconds that one verification waits for the issuer's keys. The fetch continues for later tokens. */
   readonly waitMs: number;
-  /** Maximum number of cached tokens, for each issuer. */
-  readonly cacheSize: number;
+  /** Maximum number of cached tokens of each issuer. */
+  readonly cacheSize: (issuers: number) => number;
   /** Called after each fetch from an issuer. */
   readonly onFetch: (issuerName: string, error: Error | undefined) => void;
 }
@@ -109,7 +109,7 @@ function createVerifierForIssuer(
   policy: Policy,
   { cacheSize }: IssuerVerifierOptions,
 ): KeyVerifier {
-  const cache = createClockCache<string, CachedPrincipal>(cacheSize);
+  const cache = createClockCache<string, CachedPrincipal>(cacheSize(policy.issuers.length));
   const rejected = (cause: TokenRejection): Verification => ({
     ok: false,
     reason: cause === "keys_unavailable" ? "credential_unavailable" : "credential_invalid",

@@ -14,10 +14,19 @@ const BYTES_PER_TOKEN = { total: 5000, heap: 2000 };
 const LEAST = 10_000;
 const MOST = 1_000_000;
 
-/** Verified tokens in the cache: 100,000 in a container of 512 MiB, and 1,000,000 from 5 GB. */
-export function tokenCacheSize(memory = usableMemory()): number {
-  const tokens = Math.min(memory.total / BYTES_PER_TOKEN.total, memory.heap / BYTES_PER_TOKEN.heap);
+/**
+ * Verified tokens in the cache: 100,000 in a container of 512 MiB, and 1,000,000 from 5 GB.
+ * @param workers the processes that share the memory
+ */
+export function tokenCacheSize(workers: number, memory = usableMemory()): number {
+  const total = memory.total / workers;
+  const tokens = Math.min(total / BYTES_PER_TOKEN.total, memory.heap / BYTES_PER_TOKEN.heap);
   return Math.min(MOST, Math.max(LEAST, Math.floor(tokens)));
+}
+
+/** Verified tokens in the cache of each issuer: half as many as our own tokens, and of all issuers together as many. */
+export function issuerCacheSize(ownTokens: number, issuers: number): number {
+  return Math.ceil(ownTokens / Math.max(2, issuers));
 }
 
 function usableMemory(): UsableMemory {

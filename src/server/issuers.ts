@@ -5,7 +5,7 @@ import type { ActivePolicy } from "../policy/active-policy.ts";
 import type { OutageLog } from "../telemetry/outage-log.ts";
 import { createOutageLog } from "../telemetry/outage-log.ts";
 import { issuerUnavailable } from "../telemetry/outage-messages.ts";
-import { tokenCacheSize } from "./cache-size.ts";
+import { issuerCacheSize, tokenCacheSize } from "./cache-size.ts";
 import type { Runtime } from "./runtime.ts";
 
 /** A part of Envoy's default timeout (200 ms). */
@@ -16,7 +16,7 @@ const WAIT_MS = 150;
  * issuers are not accepted there.
  */
 export function withIssuers(
-  { log, metrics }: Pick<Runtime, "log" | "metrics">,
+  { log, metrics, settings }: Pick<Runtime, "log" | "metrics" | "settings">,
   policy: ActivePolicy,
   own: KeyVerifier,
 ): KeyVerifier {
@@ -27,7 +27,7 @@ export function withIssuers(
     monotonicMs: () => performance.now(),
     waitMs: WAIT_MS,
     // An issuer can have more subjects than Latchkey has keys.
-    cacheSize: Math.ceil(tokenCacheSize() / 2),
+    cacheSize: (issuers) => issuerCacheSize(tokenCacheSize(settings.WORKERS), issuers),
     onFetch(issuer, error) {
       metrics.issuerFetched(issuer, error === undefined ? "taken" : "failed");
       const outage = outages.get(issuer) ?? createOutageLog(log, issuerUnavailable(issuer));

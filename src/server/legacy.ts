@@ -40,7 +40,7 @@ export interface LegacyServices {
 
 /** Subscribes to the store's events. State from before the subscription is read by {@link loadPhase}. */
 export function createLegacyServices(
-  { clock, log }: Pick<Runtime, "clock" | "log">,
+  { clock, log, settings }: Pick<Runtime, "clock" | "log" | "settings">,
   { keys, keyHashSecrets, events }: LegacyDeps,
 ): LegacyServices {
   const form = createLegacyForm(keyHashSecrets, randomText);
@@ -55,7 +55,7 @@ export function createLegacyServices(
     },
     monotonicMs: () => performance.now(),
     waitMs: WAIT_MS,
-    cacheSize: tokenCacheSize(),
+    cacheSize: tokenCacheSize(settings.WORKERS),
   });
   const phase = createMigrationPhase({ migration, keys, clock, log });
   const onFeedEntry = (entry: LegacyEntry) => {

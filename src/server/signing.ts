@@ -34,7 +34,7 @@ export async function openSigning(
   const verifier = createVerifier({
     ...names,
     ring: keys.ring,
-    cacheSize: tokenCacheSize(),
+    cacheSize: tokenCacheSize(settings.WORKERS),
     observe: metrics.verifyCache,
   });
   metrics.signingKeys(keys.ring());

@@ -26,7 +26,7 @@ describe.each(IDENTITY_PROVIDERS)("the block for $name", ({ name, published, tok
     },
     monotonicMs: () => 0,
     waitMs: 10_000,
-    cacheSize: 10,
+    cacheSize: () => 10,
     onFetch: (_, error) => expect(error).toBeUndefined(),
   });
   const verify = async (changes: Readonly<Record<string, unknown>> = {}, nowMs = Date.now()) => {

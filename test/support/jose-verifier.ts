@@ -31,7 +31,7 @@ export const claimsSchema = z.strictObject({
   sub: identifier,
   fam: identifier,
   jti: z.string().refine(isKeyId),
-  name: z.string().max(128),
+  name: z.string().refine((text) => [...text].length <= 128),
   own: identifier.optional(),
   role: z.string().regex(/^[A-Za-z][A-Za-z0-9_-]{0,63}$/),
   plan: z

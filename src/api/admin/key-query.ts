@@ -7,14 +7,21 @@ import { keyStatus } from "./key-schemas.ts";
 /** A time (RFC 3339) as a NumericDate. Rounding up keeps the dates, in whole seconds, that are before it. */
 const instant = z.iso.datetime({ offset: true }).transform((text) => Math.ceil(Date.parse(text) / 1000));
 
+/** Counts characters as the names of keys do. */
+const nameText = z
+  .string()
+  .refine((text) => [...text].length <= 128, "must have at most 128 characters")
+  .meta({ maxLength: 128 });
+
 const filterMembers = {
   role: roleName.optional(),
   owner: z.string().refine(isOwnerName, "is not the name of an owner").optional(),
   family: z.string().max(128).optional(),
   status: keyStatus.optional(),
   plan: planName.optional().meta({ description: "The plan that the key was given." }),
-  name_prefix: z.string().max(128).optional(),
-  search: z.string().min(1).max(128).optional().meta({
+  name_prefix: nameText.optional(),
+  search: nameText.min(1).optional().meta({
+    maxLength: 128,
     description: "Is contained in the key id, the name, the owner or the family. Case is ignored.",
   }),
   issued_before: instant.optional(),

@@ -10,14 +10,17 @@ const LRU_TOUCH_INTERVAL_MS = 50;
 /** A limit without leases is forgotten this long after its last use. */
 const IDLE_EVICTION_MS = 1000;
 
-/** The buckets and counters in memory, least recently used first. The active ones may have tokens to return or pending messages. */
+/**
+ * The buckets and counters in memory, least recently used first. The active ones may have tokens to return or pending messages, also
+ * after their removal.
+ */
 export type KnownLimits = ReturnType<typeof createKnownLimits>;
 
 export function createKnownLimits(max: number, exchange: LeaseExchange) {
   const table = createLimitTable(max, exchange);
   const { byId, active } = table;
   return {
-    all: (): Iterable<SharedLimit> => byId.values(),
+    all: (): Iterable<SharedLimit> => new Set([...byId.values(), ...active]),
     active: (): Iterable<SharedLimit> => active,
     deactivate: (shared: SharedLimit) => void active.delete(shared),
     size: () => byId.size,
@@ -58,13 +61,17 @@ function createLimitTable(max: number, exchange: LeaseExchange) {
   const byId = new Map<string, SharedLimit>();
   const active = new Set<SharedLimit>();
   const counters = createCounterIndex();
-  const drop = (shared: SharedLimit) => {
+  const remove = (shared: SharedLimit) => {
     byId.delete(shared.id);
-    active.delete(shared);
     if (shared.quota !== undefined) counters.delete(shared);
   };
+  const drop = (shared: SharedLimit) => {
+    remove(shared);
+    active.delete(shared);
+  };
+  /** It stays active: a pending request may still be granted tokens, and a return may fail. */
   const retire = (shared: SharedLimit) => {
-    drop(shared);
+    remove(shared);
     returnAllLeases(shared.holder);
     void exchange.returnLeases(shared);
   };

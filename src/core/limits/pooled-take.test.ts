@@ -24,6 +24,12 @@ function bucket(name: string): BucketDemand {
   return { bucketId: name, limit: BUCKETS.get(name) ?? expect.unreachable() };
 }
 
+/** The same bucket under another policy. */
+function another(name: string): BucketDemand {
+  const { bucketId, limit } = bucket(name);
+  return { bucketId, limit: { ...limit } };
+}
+
 function quota(name: string, more: Partial<Quota> = {}) {
   const all: Quota = {
     name,
@@ -74,6 +80,10 @@ function open({ answers = {}, fallback, local, withoutStore = "count" }: Options
     ...(local && { localBuckets: local }),
   });
   return { pool, clock, sent, requests, counted };
+}
+
+async function sweepFor(ms: number, { pool, clock }: Pick<ReturnType<typeof open>, "pool" | "clock">) {
+  for (const endMs = clock.nowMs + ms; clock.nowMs < endMs; clock.nowMs += 50) await pool.sweep();
 }
 
 const status = (outcome: TakeOutcome) => outcome.rates.map(({ name, remaining }) => [name, remaining]);
@@ -453,6 +463,32 @@ describe("limits in memory", () => {
       ["q", 1],
     ]);
     expect(pool.size()).toBe(2);
+  });
+
+  test("return also what they are granted after their removal", async () => {
+    const { pool, sent, clock } = open({ answers: { a: { grantedTokens: 5 } } });
+    const pending = pool.take([bucket("a")], 1, WALL_MS);
+    await pool.take([another("a")], 0, WALL_MS);
+    await pending;
+    sent.length = 0;
+    await sweepFor(300, { pool, clock });
+    expect(sent).toEqual([["a", undefined]]);
+  });
+
+  test("repeat a return that was lost after their removal, also at the end", async () => {
+    const answers: Record<string, Answer> = { a: { grantedTokens: 5 } };
+    const { pool, sent, clock } = open({ answers });
+    await pool.take([bucket("a")], 1, WALL_MS);
+    answers["a"] = "lost";
+    sent.length = 0;
+    await pool.take([another("a")], 0, WALL_MS);
+    await sweepFor(50, { pool, clock });
+    await sweepFor(50, { pool, clock });
+    answers["a"] = {};
+    await pool.close();
+    expect(sent).toEqual([1, 2, 3, 4].map(() => ["a", undefined]));
+    await sweepFor(50, { pool, clock });
+    expect(sent).toHaveLength(4);
   });
 
   test("that were reset are asked for again, also every limit of one counter", async () => {

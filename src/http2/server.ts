@@ -1,6 +1,4 @@
-import { once } from "node:events";
-import type { Socket } from "node:net";
-import { createUnidentifiedConnections } from "../core/limits/unidentified-connections.ts";
+import { createAcceptedSockets } from "./accepted-sockets.ts";
 import type { ConnectionDeps } from "./connection-state.ts";
 import { createConnections } from "./connections.ts";
 import type { TlsSource } from "./listener.ts";
@@ -41,36 +39,21 @@ export interface Http2Server {
 
 /** Envoy needs one connection for each of its workers. */
 const MAX_CONNECTIONS = 1024;
-/** Maximum number of connections without SETTINGS, those in a TLS handshake included. */
-const MAX_UNIDENTIFIED = MAX_CONNECTIONS / 4;
 
 /** Serves HTTP/2 (RFC 9113). Every connection, stream and buffer has a limit. Rejects if it cannot listen. */
 export async function startHttp2Server(options: Http2ServerOptions): Promise<Http2Server> {
-  const unidentified = createUnidentifiedConnections<Socket>(MAX_UNIDENTIFIED, (socket) => socket.destroy());
+  const sockets = createAcceptedSockets(MAX_CONNECTIONS, () => connections.evictOne());
   const connections = createConnections({
     ...options,
     singleFields: createSingleFields(options.singleFields),
-    onEstablished: (socket) => unidentified.remove(peerOf(socket)),
+    onEstablished: sockets.onEstablished,
   });
-  /** Those in a TLS handshake as well. */
-  const sockets = new Set<Socket>();
-  const onAccept = (socket: Socket) => {
-    const peer = peerOf(socket);
-    sockets.add(socket);
-    unidentified.add(peer, socket, socket.remoteAddress ?? "");
-    socket.on("close", () => {
-      sockets.delete(socket);
-      unidentified.remove(peer);
-    });
-    // Keeps one place free for the next client.
-    if (sockets.size >= MAX_CONNECTIONS) connections.evictOne();
-  };
   const { onFault } = options;
   const open = () =>
     openListener({
       ...options,
       maxConnections: MAX_CONNECTIONS,
-      onAccept,
+      onAccept: sockets.add,
       onConnection: connections.add,
       onFault,
     });
@@ -82,23 +65,16 @@ export async function startHttp2Server(options: Http2ServerOptions): Promise<Htt
       listener = await open();
     },
     async close(graceMs) {
-      const timer = setTimeout(() => {
-        for (const socket of sockets) socket.destroy();
-      }, graceMs);
+      const timer = setTimeout(sockets.destroyAll, graceMs);
       // Closes the listener first, so that clients which receive GOAWAY do not connect here again.
       const closed = new Promise<void>((resolve) => listener.server.close(() => resolve()));
       await connections.announceShutdown();
       connections.drain();
       await closed;
       // Connections of an earlier listener, which `listenAgain` has replaced.
-      await Promise.all(Array.from(sockets, (socket) => socket.closed || once(socket, "close")));
+      await sockets.allClosed();
       clearTimeout(timer);
       connections.close();
     },
   };
-}
-
-/** Identifies a connection both below TLS and above it. A Unix socket has no port, and no TLS. */
-function peerOf(socket: Socket): unknown {
-  return socket.remotePort === undefined ? socket : `${socket.remoteAddress} ${socket.remotePort}`;
 }

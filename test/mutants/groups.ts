@@ -83,7 +83,7 @@ const GROUPS: readonly MutantGroup[] = [
     name: "http2-heads",
     folder: "src/http2/{request-head,header-block-handlers}.ts",
     files: [],
-    tests: ["src/http2/{request-head,protocol-heads}.test.ts"],
+    tests: ["src/http2/{request-head,header-block-handlers}.test.ts"],
     breakBelow: 0,
   },
   {

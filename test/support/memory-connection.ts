@@ -14,16 +14,16 @@ import { cutFrame, describeControl, OPENING } from "./http2-frames.ts";
 import type { MemorySocket } from "./memory-socket.ts";
 import { memorySocket } from "./memory-socket.ts";
 
-/** A connection to the HTTP/2 server without a network: each call returns what the server sends because of it. */
+/** A connection to the HTTP/2 server without a network. What the server sends is a line for each frame. */
 export interface MemoryConnection {
   readonly connection: Connection;
   readonly socket: MemorySocket;
   /** Exceptions of the server. */
   readonly faults: readonly unknown[];
-  /** Sends frames in one packet. Returns a line for each frame of the server. */
+  /** Sends frames in one packet, and returns what the server sends at once. */
   send(...bytes: readonly Uint8Array[]): readonly string[];
-  /** Runs a step of a handler. Returns a line for each frame of the server. */
-  after(step: () => void): readonly string[];
+  /** Runs a step of a handler, and returns what the server sends before anything else happens. */
+  after(step: () => void): Promise<readonly string[]>;
   /** The stream of an open request. */
   stream(id: number): Stream;
 }
@@ -77,19 +77,22 @@ function connectTo(load: Load, deps: Partial<ConnectionDeps>): MemoryConnection 
     },
     load,
   );
-  const after = (step: () => void) => {
-    lines = [];
-    step();
-    connection.output.flush();
-    return lines;
-  };
   socket.deliver(OPENING);
   return {
     connection,
     socket,
     faults,
-    after,
-    send: (...bytes) => after(() => socket.deliver(Buffer.concat(bytes))),
+    send(...bytes) {
+      lines = [];
+      socket.deliver(Buffer.concat(bytes));
+      return lines;
+    },
+    async after(step) {
+      lines = [];
+      step();
+      await new Promise<void>((resolve) => process.nextTick(resolve));
+      return lines;
+    },
     stream(id) {
       const stream = connection.streams.get(id);
       if (stream === undefined) throw new Error(`stream ${id} is not open`);

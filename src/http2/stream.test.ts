@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { data, headers } from "../../test/support/http2-frames.ts";
-import { memoryServer } from "../../test/support/memory-connection.ts";
+import { memoryConnection } from "../../test/support/memory-connection.ts";
 import type { Stream } from "./connection-state.ts";
 import { ERROR_CODE, encodeFrame, encodeUint32s, FLAG, FRAME } from "./frames.ts";
 import {
@@ -21,15 +21,14 @@ import { sendData } from "./stream-writer.ts";
 /** A client with open streams. `closes` has the ids of the closed ones, in their order. */
 function connect(...ids: readonly number[]) {
   const closes: number[] = [];
-  const { load, connect: open } = memoryServer({
+  const client = memoryConnection({
     onRequest(stream) {
       stream.onBody = () => undefined;
       stream.onClose = () => closes.push(stream.id);
     },
   });
-  const client = open();
   client.send(...ids.map((id) => headers(id)));
-  return { ...client, load, closes };
+  return { ...client, closes };
 }
 
 const remote = halfCloseRemote;

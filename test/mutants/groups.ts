@@ -91,7 +91,7 @@ const GROUPS: readonly MutantGroup[] = [
     folder: "src/http2/{stream,stream-writer,stream-handlers,flow-control,body-buffer,load}.ts",
     files: ["src/http2/flow-control.ts", "src/http2/stream.ts"],
     // Without those of real sockets, most of which reach every line: a change would run them all.
-    tests: ["src/http2/{stream-model,stream-scenarios,shared-bytes}.test.ts"],
+    tests: ["src/http2/{flow-control,stream,stream-writer,stream-handlers,body-buffer,load}.test.ts"],
     breakBelow: 82,
   },
   {

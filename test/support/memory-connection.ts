@@ -18,6 +18,7 @@ import { memorySocket } from "./memory-socket.ts";
 export interface MemoryConnection {
   readonly connection: Connection;
   readonly socket: MemorySocket;
+  readonly load: Load;
   /** Exceptions of the server. */
   readonly faults: readonly unknown[];
   /** Sends frames in one packet, and returns what the server sends at once. */
@@ -81,6 +82,7 @@ function connectTo(load: Load, deps: Partial<ConnectionDeps>): MemoryConnection 
   return {
     connection,
     socket,
+    load,
     faults,
     send(...bytes) {
       lines = [];

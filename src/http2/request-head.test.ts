@@ -22,6 +22,7 @@ const SHORT_HEAD: Fields = [
   [":scheme", "http"],
   [":path", "/"],
 ];
+const SHORT_HEAD_BYTES = 7 + 4 + 32 + 7 + 4 + 32 + 5 + 1 + 32;
 
 function addAll(validator: HeaderValidator, fields: Fields): HeaderValidator {
   resetValidator(validator);
@@ -113,10 +114,9 @@ test("each of twenty single fields has its own value, and may not be repeated", 
 });
 
 test("§6.5.2: a field counts its name, the bytes of its value and 32 more, and a block may have exactly the maximum", () => {
-  const bytes = 7 + 4 + 32 + 7 + 4 + 32 + 5 + 1 + 32;
-  expect(headOf(SHORT_HEAD, grpcValidator(bytes)).fault).toBeUndefined();
-  expect(headOf(SHORT_HEAD, grpcValidator(bytes - 1)).fault).toBe("too_large");
-  const longer = grpcValidator(bytes + 34);
+  expect(headOf(SHORT_HEAD, grpcValidator(SHORT_HEAD_BYTES)).fault).toBeUndefined();
+  expect(headOf(SHORT_HEAD, grpcValidator(SHORT_HEAD_BYTES - 1)).fault).toBe("too_large");
+  const longer = grpcValidator(SHORT_HEAD_BYTES + 34);
   addAll(longer, SHORT_HEAD);
   // The value has two bytes in UTF-8.
   addField(longer, "x", "", 2);
@@ -124,9 +124,10 @@ test("§6.5.2: a field counts its name, the bytes of its value and 32 more, and 
 });
 
 test("a name is validated in a block of exactly the maximum, and a block that is too large is so even if it is malformed", () => {
-  const malformed: Fields = [["X", ""]];
-  expect(headOf(malformed, grpcValidator(33)).fault).toBe("malformed");
-  expect(headOf([...malformed, ["x", ""]], grpcValidator(33)).fault).toBe("too_large");
+  const malformed: Fields = [...SHORT_HEAD, ["X", ""]];
+  const bytes = SHORT_HEAD_BYTES + 1 + 32;
+  expect(headOf(malformed, grpcValidator(bytes)).fault).toBe("malformed");
+  expect(headOf([...malformed, ["x", ""]], grpcValidator(bytes)).fault).toBe("too_large");
 });
 
 test("a block that is valid follows one that is not", () => {

@@ -40,6 +40,7 @@ function windowUpdate(id: number, bytes: number): Buffer {
 }
 
 const LAST = data(1, NOTHING, FLAG.END_STREAM);
+/** The server then begins its next block with 0x20, which is a space in these tests. */
 const TABLE_SIZE = settings([SETTING.HEADER_TABLE_SIZE, 0]);
 
 test("§8.1: a response has a head, DATA and trailers, and its end closes the sending side", async () => {

@@ -42,13 +42,22 @@ test("§10.5: a client learns why its connection with the most incomplete reques
   expect([client.socket.socket.destroyed, server.load.incompleteRequests]).toEqual([true, 0]);
 });
 
-test("§10.5: a connection that is closed already, and whose streams are closing, is not the one that ends", () => {
-  const server = memoryServer({}, { incompleteRequests: 3 });
-  const [closed, other] = [server.connect(), server.connect()];
-  closed.send(headers(1), headers(3), headers(5));
-  closed.connection.isClosed = true;
-  other.send(headers(1));
-  expect([other.connection.isClosed, closed.connection.streams.size]).toEqual([true, 3]);
+test("§10.5: the requests of a failed connection whose client does not read are given up before those of others", () => {
+  const server = memoryServer({}, { incompleteRequests: 5 });
+  const [complete, failed, other] = [server.connect(), server.connect(), server.connect()];
+  for (const { socket } of [complete, failed]) socket.stopReading();
+  const error = headers(2);
+  expect(complete.send(headers(1, undefined, ENDED_HEAD), error)).toEqual(["GOAWAY 1 PROTOCOL_ERROR"]);
+  expect(failed.send(headers(1), headers(3), error)).toEqual(["GOAWAY 3 PROTOCOL_ERROR"]);
+  expect(other.send(headers(1), headers(3), headers(5))).toEqual([]);
+  expect([server.load.incompleteRequests, failed.connection.streams.size]).toEqual([5, 2]);
+  expect(other.send(headers(7))).toEqual([]);
+  expect([server.load.incompleteRequests, failed.connection.streams.size]).toEqual([4, 0]);
+  expect([
+    other.connection.isClosed,
+    other.connection.streams.size,
+    complete.connection.streams.size,
+  ]).toEqual([false, 4, 1]);
 });
 
 test("without incomplete requests no connection ends", () => {

@@ -43,7 +43,7 @@ test("§6.9: the window of a connection is replenished once half of its 16 MiB i
   await after(() => consumeConnectionWindow(connection, 8 * MIB - 2));
   expect(send(data(1, Buffer.alloc(1)))).toEqual([]);
   expect(connection.receiveWindow).toBe(8 * MIB + 1);
-  expect(send(data(3, Buffer.alloc(2)))).toEqual([`WINDOW_UPDATE 0 ${8 * MIB + 1}`]);
+  expect(send(data(3, Buffer.alloc(1)))).toEqual([`WINDOW_UPDATE 0 ${8 * MIB}`]);
   expect(connection.receiveWindow).toBe(16 * MIB);
 });
 

@@ -1,32 +1,249 @@
-import { once } from "node:events";
-import { createServer } from "node:net";
-import { expect, onTestFinished, test } from "vitest";
-import { checkOf, connectFrames, OPENING } from "../../test/support/http2-frames.ts";
+import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import { checkOf, headers, OPENING } from "../../test/support/http2-frames.ts";
+import { connectionDeps, frameClient } from "../../test/support/memory-frames.ts";
+import { memorySocket } from "../../test/support/memory-socket.ts";
+import type { ConnectionDeps, Stream } from "./connection-state.ts";
+import type { Connections } from "./connections.ts";
 import { createConnections } from "./connections.ts";
-import { createSingleFields } from "./request-head.ts";
+import { encodeFrame, FLAG, FRAME, PREFACE } from "./frames.ts";
 
-test("a connection that is opened while the server drains gets GOAWAY, and closes", async () => {
-  const connections = createConnections({
-    handlesInvalid: () => false,
-    maxHeaderBytes: 1000,
-    maxRequestMs: 10_000,
-    singleFields: createSingleFields([]),
-    nowMs: () => performance.now(),
-    onRequest: () => expect.unreachable("the request was processed"),
-    maxStreams: 10,
-    onFault: (error) => expect.fail(String(error)),
+const opened: Connections[] = [];
+
+beforeEach(() => {
+  vi.useFakeTimers({ toFake: ["setInterval", "clearInterval", "setTimeout", "clearTimeout", "performance"] });
+});
+
+afterEach(() => {
+  for (const connections of opened.splice(0)) connections.close();
+  vi.useRealTimers();
+});
+
+/** The connections of a server whose requests stay open, and whose time is that of the timers. */
+function start(overrides: Partial<ConnectionDeps> = {}) {
+  const streams: Stream[] = [];
+  const nowMs = () => performance.now();
+  const connections = createConnections(
+    connectionDeps({ nowMs, onRequest: (stream) => streams.push(stream), ...overrides }),
+  );
+  opened.push(connections);
+  return {
+    ...connections,
+    streams,
+    connect(...bytes: readonly Uint8Array[]) {
+      const client = frameClient(memorySocket);
+      connections.add(client.socket);
+      client.send(...bytes);
+      return client;
+    },
+  };
+}
+
+type Client = ReturnType<ReturnType<typeof start>["connect"]>;
+
+/** Acknowledges all PINGs that the client has received. */
+function acknowledge({ frames, send }: Client): void {
+  for (const { type, payload } of frames)
+    if (type === FRAME.PING) send(encodeFrame(FRAME.PING, FLAG.ACK, 0, payload));
+}
+
+const open = (clients: readonly Client[]) => clients.map(({ socket }) => !socket.destroyed);
+const goaways = ({ lines }: Client) => lines.filter((line) => line.startsWith("GOAWAY"));
+
+test("a connection that is opened while the server drains gets GOAWAY, and closes", () => {
+  const { drain, connect, streams } = start();
+  drain();
+  const late = connect(OPENING, checkOf(1, "late"));
+  expect([goaways(late), open([late]), streams]).toEqual([["GOAWAY 0 NO_ERROR"], [false], []]);
+});
+
+test("onOpened is called with each connection before its first byte is read, and before the server sends anything", () => {
+  const calls: unknown[] = [];
+  const server = start({ onOpened: (socket) => calls.push(socket) });
+  const client = frameClient(({ onSent }) =>
+    memorySocket({ onSent: (bytes) => calls.push("sent", onSent(bytes)) }),
+  );
+  server.add(client.socket);
+  expect(calls[0]).toBe(client.socket);
+  expect(calls).toContain("sent");
+});
+
+test("§6.7: a connection that has not acknowledged a PING for 30 seconds is closed, and one that has stays open", () => {
+  const { connect } = start();
+  const [alive, silent] = [connect(OPENING), connect(OPENING)];
+  const pings = () => alive.lines.filter((line) => line.startsWith("PING")).length;
+  for (let round = 1; round <= 3; round++) {
+    vi.advanceTimersByTime(29_999);
+    expect(pings()).toBe(round - 1);
+    expect(open([alive, silent])).toEqual([true, round < 3]);
+    vi.advanceTimersByTime(1);
+    expect(pings()).toBe(round);
+    acknowledge(alive);
+    expect(open([alive, silent])).toEqual([true, round < 2]);
+  }
+});
+
+test("§6.7: a connection may be opened just before a PING, and then has 30 seconds to acknowledge it", () => {
+  const { connect } = start();
+  connect(OPENING).close();
+  vi.advanceTimersByTime(29_999);
+  const client = connect(OPENING);
+  vi.advanceTimersByTime(30_000);
+  expect(open([client])).toEqual([true]);
+  vi.advanceTimersByTime(1);
+  expect(open([client])).toEqual([false]);
+});
+
+test("§3.4: a connection that has not sent SETTINGS for 5 seconds is closed, and one that has sent them stays open", () => {
+  const { connect } = start();
+  const [silent, incomplete, settled] = [connect(), connect(PREFACE), connect(OPENING)];
+  vi.advanceTimersByTime(5000);
+  expect(open([silent, incomplete, settled])).toEqual([true, true, true]);
+  vi.advanceTimersByTime(1000);
+  expect(open([silent, incomplete, settled])).toEqual([false, false, true]);
+});
+
+test("§5.4.2: a stream is reset at its deadline, and not before, and other streams continue", () => {
+  const { connect, streams } = start({ maxRequestMs: 3000 });
+  const client = connect(OPENING, headers(1), headers(3));
+  const [, second] = streams;
+  if (second !== undefined) second.deadlineMs += 1;
+  vi.advanceTimersByTime(2000);
+  expect(client.lines.filter((line) => line.startsWith("RST_STREAM"))).toEqual([]);
+  vi.advanceTimersByTime(1000);
+  expect(streams.map(({ state }) => state)).toEqual(["closed", "open"]);
+  client.send();
+  expect(client.lines.filter((line) => line.startsWith("RST_STREAM"))).toEqual(["RST_STREAM 1 CANCEL"]);
+});
+
+test("for a new connection, the one that has been without SETTINGS for the longest time is closed, if that is over 100 ms", () => {
+  const server = start();
+  const [oldest, established] = [server.connect(), server.connect(OPENING)];
+  vi.advanceTimersByTime(50);
+  const younger = server.connect(PREFACE);
+  const all = [oldest, established, younger];
+  vi.advanceTimersByTime(50);
+  server.evictOne();
+  expect(open(all)).toEqual([true, true, true]);
+  vi.advanceTimersByTime(1);
+  server.evictOne();
+  server.evictOne();
+  expect(open(all)).toEqual([false, true, true]);
+  expect(goaways(oldest)).toEqual(["GOAWAY 0 NO_ERROR"]);
+  vi.advanceTimersByTime(50);
+  server.evictOne();
+  expect(open(all)).toEqual([false, true, false]);
+});
+
+test("if all connections have sent SETTINGS, the one without a request for the longest time is closed, if that is over a minute", () => {
+  const server = start();
+  const [idle, busy] = [server.connect(OPENING), server.connect(OPENING)];
+  const advance = (ms: number) => {
+    for (const step of [ms / 2, ms / 2]) {
+      vi.advanceTimersByTime(step);
+      for (const client of [idle, busy]) acknowledge(client);
+    }
+  };
+  advance(30_000);
+  busy.send(headers(1));
+  advance(30_000);
+  server.evictOne();
+  expect(open([idle, busy])).toEqual([true, true]);
+  advance(2);
+  // One without SETTINGS is closed first, however short it has been silent.
+  const silent = server.connect();
+  vi.advanceTimersByTime(101);
+  server.evictOne();
+  expect(open([silent, idle, busy])).toEqual([false, true, true]);
+  server.evictOne();
+  server.evictOne();
+  expect(open([idle, busy])).toEqual([false, true]);
+  expect(goaways(idle)).toEqual(["GOAWAY 0 NO_ERROR"]);
+});
+
+test("an idle connection that is evicted closes although it has open streams, and is not evicted again", () => {
+  const server = start({ maxRequestMs: Number.POSITIVE_INFINITY });
+  const clients = [server.connect(OPENING, headers(1)), server.connect(OPENING, headers(1))];
+  const [first] = clients;
+  // Its client does not read, so its socket stays open for a while.
+  first?.stopReading();
+  for (let half = 0; half < 2; half++) {
+    vi.advanceTimersByTime(30_000);
+    for (const client of clients) acknowledge(client);
+  }
+  vi.advanceTimersByTime(1);
+  server.evictOne();
+  expect(open(clients)).toEqual([true, true]);
+  server.evictOne();
+  expect(open(clients)).toEqual([true, false]);
+  first?.read();
+  expect([open(clients), clients.map(goaways)]).toEqual([
+    [false, false],
+    [["GOAWAY 1 NO_ERROR"], ["GOAWAY 1 NO_ERROR"]],
+  ]);
+});
+
+test("connections without SETTINGS that are closing are not evicted again", () => {
+  const server = start();
+  const [first, second] = [server.connect(), server.connect()];
+  // Its client does not read, so its socket stays open for a while.
+  first.stopReading();
+  vi.advanceTimersByTime(101);
+  server.evictOne();
+  expect(open([first, second])).toEqual([true, true]);
+  server.evictOne();
+  expect(open([first, second])).toEqual([true, false]);
+  first.read();
+  expect(open([first])).toEqual([false]);
+});
+
+test("§6.8: a shutdown is announced once every client has acknowledged the PING behind its GOAWAY, and streams continue", async () => {
+  const server = start();
+  const clients = [server.connect(OPENING, headers(1)), server.connect(OPENING)];
+  let isAnnounced = false;
+  const announced = server.announceShutdown().then(() => {
+    isAnnounced = true;
   });
-  connections.drain();
-  const server = createServer(connections.add).listen(0, "127.0.0.1");
-  onTestFinished(() => {
-    connections.close();
-    server.close();
+  for (const client of clients) {
+    await Promise.resolve();
+    expect(client.lines.slice(-2)).toEqual(["GOAWAY 2147483647 NO_ERROR", "PING 0000000000000000"]);
+    expect(isAnnounced).toBe(false);
+    acknowledge(client);
+  }
+  await announced;
+  expect([open(clients), server.streams.map(({ state }) => state)]).toEqual([[true, true], ["open"]]);
+  // Only the sweep is left: no PING follows, and no time limit of a notice.
+  expect(vi.getTimerCount()).toBe(1);
+});
+
+test("§6.8: a client that does not acknowledge the notice, or closes its connection, delays a shutdown by at most 100 ms", async () => {
+  const server = start();
+  const silent = server.connect(OPENING);
+  const closing = server.connect(OPENING);
+  let isAnnounced = false;
+  const announced = server.announceShutdown().then(() => {
+    isAnnounced = true;
   });
-  await once(server, "listening");
-  const address = server.address();
-  const port = typeof address === "object" && address !== null ? address.port : 0;
-  const late = await connectFrames(`127.0.0.1:${port}`);
-  await late.send(OPENING, checkOf(1, "late"));
-  await late.closed;
-  expect(late.lines).toContain("GOAWAY 0 NO_ERROR");
+  closing.close();
+  await vi.advanceTimersByTimeAsync(99);
+  expect(isAnnounced).toBe(false);
+  await vi.advanceTimersByTimeAsync(1);
+  await announced;
+  expect(open([silent])).toEqual([true]);
+});
+
+test("§6.8: drained connections close with their last stream, those without streams at once", () => {
+  const server = start();
+  const [busy, idle] = [server.connect(OPENING, headers(1)), server.connect(OPENING)];
+  server.drain();
+  expect([goaways(busy), goaways(idle)]).toEqual([["GOAWAY 1 NO_ERROR"], ["GOAWAY 0 NO_ERROR"]]);
+  expect(open([busy, idle])).toEqual([true, false]);
+  busy.send(encodeFrame(FRAME.RST_STREAM, 0, 1, Buffer.alloc(4)));
+  expect(open([busy])).toEqual([false]);
+});
+
+test("a server that is closed has no timers", () => {
+  const { close } = start();
+  expect(vi.getTimerCount()).toBe(2);
+  close();
+  expect(vi.getTimerCount()).toBe(0);
 });

@@ -95,19 +95,10 @@ export async function connectFrames(address: string): Promise<FrameConnection> {
     kind === "unix"
       ? connect({ path: place ?? "" })
       : connect({ host: "127.0.0.1", port: Number(place), noDelay: true });
-  const frames: SeenFrame[] = [];
-  const lines: string[] = [];
+  const { frames, lines, receive } = createFrameReader();
   const waiting = new Set<() => void>();
-  const describe = createDescriber();
-  let rest = Buffer.alloc(0);
   socket.on("data", (chunk) => {
-    rest = Buffer.concat([rest, chunk]);
-    for (let seen = cutFrame(rest); seen !== undefined; seen = cutFrame(rest)) {
-      rest = rest.subarray(FRAME_HEAD_BYTES + seen.payload.length);
-      frames.push(seen);
-      const line = describe(seen);
-      if (line !== undefined) lines.push(line);
-    }
+    receive(chunk);
     for (const look of waiting) look();
   });
   socket.on("error", () => undefined);
@@ -134,6 +125,31 @@ export async function connectFrames(address: string): Promise<FrameConnection> {
         lines.some((line) => (typeof wanted === "string" ? line === wanted : wanted.test(line))),
       ),
     send: (...bytes) => new Promise((resolve) => socket.write(Buffer.concat(bytes), () => resolve())),
+  };
+}
+
+/** What a client has received. */
+export interface FrameReader extends Pick<FrameConnection, "frames" | "lines"> {
+  receive(chunk: Buffer): void;
+}
+
+export function createFrameReader(): FrameReader {
+  const frames: SeenFrame[] = [];
+  const lines: string[] = [];
+  const describe = createDescriber();
+  let rest = Buffer.alloc(0);
+  return {
+    frames,
+    lines,
+    receive(chunk) {
+      rest = Buffer.concat([rest, chunk]);
+      for (let seen = cutFrame(rest); seen !== undefined; seen = cutFrame(rest)) {
+        rest = rest.subarray(FRAME_HEAD_BYTES + seen.payload.length);
+        frames.push(seen);
+        const line = describe(seen);
+        if (line !== undefined) lines.push(line);
+      }
+    },
   };
 }
 
@@ -238,7 +254,12 @@ export async function outcomeOfRaw(address: string, ...bytes: readonly Uint8Arra
   await connection.until(SERVED);
   await (connection.lines.includes(SERVED) ? undefined : connection.closed);
   connection.socket.destroy();
-  return [...connection.lines.filter((line) => !COMMON_LINES.has(line)), ...(isClosed ? ["closed"] : [])];
+  return outcome(connection.lines, isClosed);
+}
+
+/** The lines that not every connection has, and whether it is closed. */
+export function outcome(lines: readonly string[], isClosed: boolean): string[] {
+  return [...lines.filter((line) => !COMMON_LINES.has(line)), ...(isClosed ? ["closed"] : [])];
 }
 
 /** A header block in several frames, split at these places. */

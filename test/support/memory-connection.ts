@@ -7,10 +7,10 @@ import type {
 } from "../../src/http2/connection-state.ts";
 import { FLAG, FRAME, FRAME_HEAD_BYTES } from "../../src/http2/frames.ts";
 import { createLoad } from "../../src/http2/load.ts";
-import { createSingleFields } from "../../src/http2/request-head.ts";
 import { serveConnection } from "../../src/http2/serve-connection.ts";
 import type { SeenFrame } from "./http2-frames.ts";
 import { cutFrame, describeControl, OPENING } from "./http2-frames.ts";
+import { connectionDeps } from "./memory-frames.ts";
 import type { MemorySocket } from "./memory-socket.ts";
 import { memorySocket } from "./memory-socket.ts";
 
@@ -65,17 +65,7 @@ function connectTo(load: Load, deps: Partial<ConnectionDeps>): MemoryConnection 
   const socket = memorySocket({ onSent: (bytes) => lines.push(...linesOf(bytes)) });
   const connection = serveConnection(
     socket.socket,
-    {
-      nowMs: () => 0,
-      maxStreams: 100,
-      maxHeaderBytes: 8192,
-      maxRequestMs: 10_000,
-      singleFields: createSingleFields([]),
-      handlesInvalid: () => false,
-      onFault: (error) => faults.push(error),
-      onRequest: () => undefined,
-      ...deps,
-    },
+    connectionDeps({ onFault: (error) => faults.push(error), ...deps }),
     load,
   );
   socket.deliver(OPENING);

@@ -100,7 +100,8 @@ test("RFC 7541 §4.3: a block may not end within a field, but a frame may", () =
 });
 
 test("a fault of the server's own decoder is no error of the client", () => {
-  const { connection, faults, send } = connect();
+  const faults: unknown[] = [];
+  const { connection, send } = memoryConnection({ onFault: (error) => faults.push(error) });
   const fault = new Error("a fault");
   Object.assign(connection.hpack, {
     decode() {

@@ -18,17 +18,18 @@ import {
 } from "./stream.ts";
 import { sendData } from "./stream-writer.ts";
 
-/** A client with open streams. `closes` has the ids of the closed ones, in their order. */
+/** A client with open streams. `closes` has the ids of the closed ones, in their order, and `faults` what the server reported. */
 function connect(...ids: readonly number[]) {
-  const closes: number[] = [];
+  const [closes, faults]: [number[], unknown[]] = [[], []];
   const client = memoryConnection({
+    onFault: (error) => faults.push(error),
     onRequest(stream) {
       stream.onBody = () => undefined;
       stream.onClose = () => closes.push(stream.id);
     },
   });
   client.send(...ids.map((id) => headers(id)));
-  return { ...client, closes };
+  return { ...client, closes, faults };
 }
 
 const remote = halfCloseRemote;

@@ -19,8 +19,6 @@ export interface MemoryConnection {
   readonly connection: Connection;
   readonly socket: MemorySocket;
   readonly load: Load;
-  /** Exceptions of the server. */
-  readonly faults: readonly unknown[];
   /** Sends frames in one packet, and returns what the server sends at once. */
   send(...bytes: readonly Uint8Array[]): readonly string[];
   /** Runs a step of a handler, and returns what the server sends before anything else happens. */
@@ -60,20 +58,14 @@ const AMPLE: LoadLimits = {
 };
 
 function connectTo(load: Load, deps: Partial<ConnectionDeps>): MemoryConnection {
-  const faults: unknown[] = [];
   let lines: string[] = [];
   const socket = memorySocket({ onSent: (bytes) => lines.push(...linesOf(bytes)) });
-  const connection = serveConnection(
-    socket.socket,
-    connectionDeps({ onFault: (error) => faults.push(error), ...deps }),
-    load,
-  );
+  const connection = serveConnection(socket.socket, connectionDeps(deps), load);
   socket.deliver(OPENING);
   return {
     connection,
     socket,
     load,
-    faults,
     send(...bytes) {
       lines = [];
       socket.deliver(Buffer.concat(bytes));

@@ -21,10 +21,10 @@ export function bufferBody(
     onWholeBody(stream, undefined);
   };
   const onBody: OnBody = (stream, piece, isLast) => {
-    // A body usually arrives in one piece, which is not copied.
-    if (isLast && stream.bodyBytes === 0) return onWholeBody(stream, piece);
     const bytes = stream.bodyBytes + piece.length;
     if (bytes > maxBytes) return onBodyRejected(stream);
+    // A body usually arrives in one piece, which is not copied.
+    if (isLast && stream.bodyBytes === 0) return onWholeBody(stream, piece);
     const { connection } = stream;
     while (connection.bufferedBytes + piece.length > connection.load.limits.buffered.connection) {
       const largest = largestOf(stream);

@@ -33,11 +33,14 @@ export function createLoad(connections: Iterable<Connection>, limits: LoadLimits
   };
 }
 
-/** A client that sends each request without delay has few incomplete ones. */
+/**
+ * A client that sends each request without delay has few incomplete ones. Those of a failed connection come first: nobody waits
+ * for them, but they stay for as long as the client does not read.
+ */
 function countIncomplete({ streams, isClosed }: Connection): number {
   let incomplete = 0;
-  if (!isClosed) for (const stream of streams.values()) if (canReceive(stream)) incomplete++;
-  return incomplete;
+  for (const stream of streams.values()) if (canReceive(stream)) incomplete++;
+  return isClosed && incomplete > 0 ? Number.POSITIVE_INFINITY : incomplete;
 }
 
 /** The first item with the highest number above 0. */

@@ -83,7 +83,7 @@ const GROUPS: readonly MutantGroup[] = [
     name: "http2-heads",
     folder: "src/http2/{request-head,header-block-handlers}.ts",
     files: [],
-    tests: ["src/http2/{request-head,protocol-heads}.test.ts"],
+    tests: ["src/http2/{request-head,header-block-handlers}.test.ts"],
     breakBelow: 0,
   },
   {
@@ -91,7 +91,7 @@ const GROUPS: readonly MutantGroup[] = [
     folder: "src/http2/{stream,stream-writer,stream-handlers,flow-control,body-buffer,load}.ts",
     files: ["src/http2/flow-control.ts", "src/http2/stream.ts"],
     // Without those of real sockets, most of which reach every line: a change would run them all.
-    tests: ["src/http2/{stream-model,stream-scenarios,shared-bytes}.test.ts"],
+    tests: ["src/http2/{flow-control,stream,stream-writer,stream-handlers,body-buffer,load}.test.ts"],
     breakBelow: 82,
   },
   {

@@ -153,7 +153,8 @@ export function createFrameReader(): FrameReader {
   };
 }
 
-function cutFrame(bytes: Buffer): SeenFrame | undefined {
+/** The first frame of these bytes, once it is complete. */
+export function cutFrame(bytes: Buffer): SeenFrame | undefined {
   if (bytes.length < FRAME_HEAD_BYTES) return undefined;
   const end = FRAME_HEAD_BYTES + bytes.readUIntBE(0, 3);
   if (bytes.length < end) return undefined;
@@ -170,27 +171,36 @@ interface Response {
 function createDescriber(): (frame: SeenFrame) => string | undefined {
   const hpack = createHpackDecoder();
   const responses = new Map<number, Response>();
-  return ({ type, flags, streamId, payload }) => {
-    const ack = (flags & FLAG.ACK) === 0 ? "" : " ACK";
-    const errorAt = (at: number) => ERROR_NAMES[payload.readUInt32BE(at)];
-    switch (type) {
-      case FRAME.SETTINGS:
-        return `SETTINGS${ack}`;
-      case FRAME.PING:
-        return `PING${ack} ${payload.toString("hex")}`;
-      case FRAME.WINDOW_UPDATE:
-        return `WINDOW_UPDATE ${streamId} ${payload.readUInt32BE(0)}`;
-      case FRAME.GOAWAY:
-        return `GOAWAY ${payload.readUInt32BE(0)} ${errorAt(4)}`;
-      case FRAME.RST_STREAM:
-        return `RST_STREAM ${streamId} ${errorAt(0)}`;
-    }
+  return (frame) => {
+    const { type, flags, streamId, payload } = frame;
+    const control = describeControl(frame);
+    if (control !== undefined) return control;
     const response = responses.get(streamId) ?? { fields: new Map<string, string>(), body: [] };
     responses.set(streamId, response);
     if (type === FRAME.DATA) response.body.push(payload);
     else hpack.decode(payload, (name, value) => response.fields.set(name, value));
     return (flags & FLAG.END_STREAM) === 0 ? undefined : `${streamId} ${describeResponse(response)}`;
   };
+}
+
+/** One line for a frame that is no part of a response. */
+export function describeControl({ type, flags, streamId, payload }: SeenFrame): string | undefined {
+  const ack = (flags & FLAG.ACK) === 0 ? "" : " ACK";
+  const errorAt = (at: number) => ERROR_NAMES[payload.readUInt32BE(at)];
+  switch (type) {
+    case FRAME.SETTINGS:
+      return `SETTINGS${ack}`;
+    case FRAME.PING:
+      return `PING${ack} ${payload.toString("hex")}`;
+    case FRAME.WINDOW_UPDATE:
+      return `WINDOW_UPDATE ${streamId} ${payload.readUInt32BE(0)}`;
+    case FRAME.GOAWAY:
+      return `GOAWAY ${payload.readUInt32BE(0)} ${errorAt(4)}`;
+    case FRAME.RST_STREAM:
+      return `RST_STREAM ${streamId} ${errorAt(0)}`;
+    default:
+      return undefined;
+  }
 }
 
 function describeResponse(response: Response): string {

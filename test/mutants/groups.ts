@@ -48,15 +48,19 @@ const GROUPS: readonly MutantGroup[] = [
     name: "leases",
     folder: "src/core/limits/*.ts",
     files: [
+      "src/core/limits/breaker.ts",
+      "src/core/limits/known-limits.ts",
       "src/core/limits/lease-demand.ts",
       "src/core/limits/lease-exchange.ts",
       "src/core/limits/lease-holder.ts",
       "src/core/limits/lease-request.ts",
+      "src/core/limits/leased-bucket.ts",
       "src/core/limits/pooled-take.ts",
+      "src/core/limits/token-bucket.ts",
     ],
     // Without the random fleets of `lease-holder.test.ts`, which would take five seconds for each mutant.
     tests: [
-      "src/core/limits/{held-leases,lease-request,lease-pool,pooled-take}.test.ts",
+      "src/core/limits/{breaker,held-leases,known-limits,lease-request,lease-pool,leased-bucket,local-share,pooled-take,token-bucket}.test.ts",
       "src/core/quotas/quota-pool.test.ts",
     ],
     breakBelow: 85,
@@ -145,7 +149,8 @@ const GROUPS: readonly MutantGroup[] = [
     name: "check-handler",
     folder: "src/ext-authz/decide.ts",
     files: [],
-    tests: ["src/ext-authz/check.test.ts"],
+    // Without `check.test.ts`, whose random faults wait for late decisions.
+    tests: ["src/ext-authz/decide.test.ts"],
     breakBelow: 0,
   },
   {

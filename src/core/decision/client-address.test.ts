@@ -14,7 +14,7 @@ test.each([
   ["white space that is not OWS stays", 1, ["6.6.6.6,\u00a01.1.1.1"], "\u00a01.1.1.1"],
   ["IPv6", 1, ["2001:db8::1"], "2001:db8::1"],
   ["IPv6 in brackets without a port", 1, ["[2001:db8::1]"], "2001:db8::1"],
-  ["a port of several digits", 1, ["192.0.2.10:65535"], "192.0.2.10"],
+  ["a port of several digits", 1, ["192.168.200.100:65535"], "192.168.200.100"],
   ["the first entry", 2, ["1.1.1.1,10.0.0.1"], "1.1.1.1"],
   ["an empty first entry", 2, [",1.1.1.1"], "9.9.9.9"],
   ["an empty line is one entry", 2, ["6.6.6.6,1.1.1.1", ""], "1.1.1.1"],

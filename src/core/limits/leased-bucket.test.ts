@@ -139,6 +139,15 @@ describe("a settlement", () => {
     }
   });
 
+  test("of an expired lease is not needed: the bucket forgets it", () => {
+    const { bucket, step } = bucketOf(10);
+    step(0, { cost: 6 });
+    step(LEASE_LIFE_US - 1);
+    expect(bucket.leases.size).toBe(1);
+    step(LEASE_LIFE_US);
+    expect(bucket.leases.size).toBe(0);
+  });
+
   test("comes before the grant of the same step", () => {
     const { step } = bucketOf(6);
     step(0, { leaseId: "a", cost: 6 });

@@ -16,18 +16,26 @@ export interface MutantGroup {
 const GROUPS: readonly MutantGroup[] = [
   {
     name: "decision",
-    folder: "src/core/decision/*.ts",
+    folder: "src/core/decision/!(client-address|cookies|credential|path).ts",
     files: [
       "src/core/decision/authorize.ts",
       "src/core/decision/judge-credential.ts",
       "src/core/decision/take-limits.ts",
     ],
+    // Without `hostile-lengths.test.ts`, because the mutated sources are slower than those it compares with.
     tests: [
-      "src/core/decision/*.test.ts",
+      "src/core/decision/!(hostile-lengths).test.ts",
       "test/contract/cases.test.ts",
       "test/contract/one-judgement.test.ts",
     ],
     breakBelow: 85,
+  },
+  {
+    name: "requests",
+    folder: "src/core/decision/{client-address,cookies,credential,path}.ts",
+    files: [],
+    tests: ["src/core/decision/{client-address,cookies,credential,path}.test.ts"],
+    breakBelow: 0,
   },
   {
     name: "revocation",
@@ -40,15 +48,19 @@ const GROUPS: readonly MutantGroup[] = [
     name: "leases",
     folder: "src/core/limits/*.ts",
     files: [
+      "src/core/limits/breaker.ts",
+      "src/core/limits/known-limits.ts",
       "src/core/limits/lease-demand.ts",
       "src/core/limits/lease-exchange.ts",
       "src/core/limits/lease-holder.ts",
       "src/core/limits/lease-request.ts",
+      "src/core/limits/leased-bucket.ts",
       "src/core/limits/pooled-take.ts",
+      "src/core/limits/token-bucket.ts",
     ],
     // Without the random fleets of `lease-holder.test.ts`, which would take five seconds for each mutant.
     tests: [
-      "src/core/limits/{held-leases,lease-request,lease-pool,pooled-take}.test.ts",
+      "src/core/limits/{breaker,held-leases,known-limits,lease-request,lease-pool,leased-bucket,local-share,pooled-take,token-bucket}.test.ts",
       "src/core/quotas/quota-pool.test.ts",
     ],
     breakBelow: 85,
@@ -140,13 +152,24 @@ const GROUPS: readonly MutantGroup[] = [
     name: "check-handler",
     folder: "src/ext-authz/decide.ts",
     files: [],
-    tests: ["src/ext-authz/check.test.ts"],
+    // Without `check.test.ts`, whose random faults wait for late decisions.
+    tests: ["src/ext-authz/decide.test.ts"],
     breakBelow: 0,
   },
   {
     name: "keys",
     folder: "src/core/keys/*.ts",
-    files: ["src/core/keys/key-binding.ts", "src/core/keys/operator.ts", "src/core/keys/refresh-rule.ts"],
+    files: [
+      "src/core/keys/commit.ts",
+      "src/core/keys/freeze.ts",
+      "src/core/keys/key-binding.ts",
+      "src/core/keys/key-change.ts",
+      "src/core/keys/key-registration.ts",
+      "src/core/keys/key-renewal.ts",
+      "src/core/keys/key-revocation.ts",
+      "src/core/keys/operator.ts",
+      "src/core/keys/refresh-rule.ts",
+    ],
     tests: ["src/core/keys/*.test.ts"],
     breakBelow: 85,
   },

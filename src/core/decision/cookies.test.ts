@@ -90,6 +90,50 @@ test("all cookies of the name are removed", () => {
   ]);
 });
 
+test.each([
+  ['lk="a"', ["a"]],
+  ['lk=""', [""]],
+  ['lk="', ['"']],
+  ['lk=a"b"', ['a"b"']],
+  ['lk="a"b', ['"a"b']],
+  ['lk="a\nb"', ["a\nb"]],
+  ["lk=a=b", ["a=b"]],
+  ["lk \t = \t a \t", ["a"]],
+  ["lk=a,b", ["a,b"]],
+  ["lk", []],
+  ["lkx=a", []],
+  ["xlk=a", []],
+  ["lk x=a", []],
+  ["=lk", []],
+  ["", []],
+  // The upstream may trim more than SP and HTAB.
+  ["\u00a0lk=a", ["?"]],
+  ["lk\ufeff=a", ["?"]],
+  ["\rlk=a", ["?"]],
+  ["\vlk=a; lk=b", ["?", "b"]],
+  // No parser trims these.
+  ["\blk=a", []],
+  ["\u000elk=a", []],
+  ["\u001flk=a", []],
+  ["\u009flk=a", []],
+  ["\u00a1lk=a", []],
+])("the cookies of the line %j have the values %j", (line, values) => {
+  expect(cookieValues(raw(line), "lk", { unreadable: "?", max: 9 })).toEqual(values);
+});
+
+test("a line with more cookies of the name than allowed has one unreadable value, and other lines have theirs", () => {
+  expect(cookieValues(raw("lk=1; lk=2", "lk=3"), "lk", { unreadable: "?", max: 1 })).toEqual(["?", "3"]);
+});
+
+test("the cookies of several names are removed, and those of other names stay where they are", () => {
+  const names = new Set(["lk", "other"]);
+  expect(withoutCookies(raw("lk=1;other=2; a=3;other=4;b=5"), names)).toBe("a=3;b=5");
+  expect(withoutCookies(raw("a=1; other=2"), names)).toBe("a=1");
+  expect(withoutCookies(raw("x=lk; y=other"), names)).toBeUndefined();
+  expect(withoutCookies(raw(";lk=1;;a=2;"), names)).toBe(";;a=2;");
+  expect(withoutCookies({ headers: new Map() }, names)).toBeUndefined();
+});
+
 test("more cookies of the name than any client sends are not a key, even if all but one are empty", () => {
   const lines = (empty: number) => raw(`${"lk=; ".repeat(empty)}lk=${KEY}`);
   expect(presentedCredential(lines(15), ["cookie:lk"])).toMatchObject({ kind: "one", token: KEY });

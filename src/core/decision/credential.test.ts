@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { presentedCredential } from "./credential.ts";
+import { hasThreeParts, presentedCredential } from "./credential.ts";
 
 const SOURCES = ["authorization", "x-api-key"] as const;
 
@@ -34,6 +34,14 @@ test.each([
   ["HTAB between the scheme and the key", { authorization: ["Bearer \tabc"] }, "ambiguous"],
   ["X-API-Key of an NBSP alone", { "x-api-key": ["\u00a0"] }, "ambiguous"],
   ["Bearer without a space", { authorization: ["Bearerabc"] }, "none"],
+  ["a scheme that ends with Bearer", { authorization: ["XBearer abc"] }, "none"],
+  ["an empty Bearer beside X-API-Key", { authorization: ["Bearer"], "x-api-key": ["abc"] }, "ambiguous"],
+  ["Bearer joined after white space", { authorization: ["Basic x, \tbearer"] }, "ambiguous"],
+  ["a scheme that begins with Bearer, joined", { authorization: ["Basic x,bearers y"] }, "none"],
+  ["the word Bearer in another scheme", { authorization: ["Basic bearer x"] }, "none"],
+  ["padding", { "x-api-key": ["ab+/=="] }, "ab+/== in x-api-key"],
+  ["padding before its end", { "x-api-key": ["ab=c"] }, "ambiguous"],
+  ["padding alone", { "x-api-key": ["=="] }, "ambiguous"],
 ])("%s", (_what, headers, wanted) => {
   expect(presented(headers)).toBe(wanted);
 });
@@ -71,8 +79,48 @@ test.each([
   ["an escape that is not UTF-8 in another parameter", "%ff=abc&key=abc", "one"],
   ["a value that is not UTF-8", "key=%ff", "ambiguous"],
   ["a longer name", "keys=abc&akey=abc", "none"],
+  ["a name as long as an escaped one", "abcdefghi=abc", "none"],
+  ["another escaped name", "%6C%65%79=abc", "none"],
+  ["the digits of an escaped name, without their percent signs", "x6Bx65x79=abc", "none"],
   ["no value", "key&key=", "none"],
+  ["no value and an escape in its name", "k%65y", "ambiguous"],
+  ["an escape in a name with its own letters", "%6Bey=abc&x", "ambiguous"],
+  ["an escaped equals sign", "key%3Dabc", "none"],
+  ["a space before its value", "key=%20abc", "ambiguous"],
+  ["a space alone", "key=%20", "ambiguous"],
+  ["two values", "key=abc&key=def", "ambiguous"],
+  ["as many values as any client sends", `${"key&".repeat(15)}key=abc`, "one"],
+  ["as many values, one more of them in another name", `${"key&".repeat(15)}keys&key=abc`, "one"],
   ["more values than any client sends", `${"key&".repeat(16)}key=abc`, "ambiguous"],
 ])("a query parameter with %s", (_what, query, kind) => {
   expect(presentedCredential({ headers: new Map(), path: { query } }, ["query:key"]).kind).toBe(kind);
+});
+
+test.each([
+  ["key=a%2Db%5F%41", "a-b_A"],
+  ["a&key=a+b", "a+b"],
+  ["key=ab==&", "ab=="],
+  ["&&key=abc", "abc"],
+])("a key in the query %s is %s", (query, token) => {
+  const source = "query:key";
+  expect(presentedCredential({ headers: new Map(), path: { query } }, [source])).toEqual({
+    kind: "one",
+    token,
+    source,
+  });
+});
+
+test("a request without a path has no key in its query", () => {
+  expect(presentedCredential({ headers: new Map() }, ["query:key"])).toEqual({ kind: "none" });
+});
+
+test.each([
+  ["a.b.c", true],
+  ["..", true],
+  ["", false],
+  ["a", false],
+  ["a.b", false],
+  ["a.b.c.d", false],
+])("%j has three parts: %s", (key, has) => {
+  expect(hasThreeParts(key)).toBe(has);
 });

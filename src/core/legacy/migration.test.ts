@@ -1,6 +1,15 @@
 import { describe, expect, test } from "vitest";
 import type { MigrationState } from "./migration.ts";
-import { createMigration, endedByPhase, enterPhase, mayMigrate } from "./migration.ts";
+import {
+  createMigration,
+  endedByPhase,
+  enterPhase,
+  initialState,
+  isPhase,
+  legacyNotice,
+  mayMigrate,
+  PHASES,
+} from "./migration.ts";
 
 const plan = { phase: "silent", overlapSeconds: 100, sunset: 5000, migrateUntil: 6000 } as const;
 const principal = {
@@ -89,4 +98,52 @@ test("each step has a version, and a state that arrives late changes nothing", (
   migration.applyState(second);
   migration.applyState(first);
   expect([first.version, second.version, migration.state()]).toEqual([1000, 2000, second]);
+});
+
+test("a phase that is entered again keeps its date, and loses it when V1 keys are no longer deprecated", () => {
+  const deprecated = enterPhase(undefined, "deprecated", true, 1000);
+  expect(enterPhase(deprecated, "deprecated", false, 2000)).toMatchObject({
+    chosen: false,
+    deprecatedAt: 1000,
+  });
+  expect(enterPhase(undefined, "removed", true, 1000)).toMatchObject({ deprecatedAt: 1000 });
+  for (const phase of ["silent", "gradual", "active"] as const)
+    expect(enterPhase(deprecated, phase, true, 2000)).not.toHaveProperty("deprecatedAt");
+});
+
+test("a version is above every known one, also if the clock is behind", () => {
+  const current = enterPhase(undefined, "active", true, 5);
+  expect(current.version).toBe(5000);
+  expect(enterPhase(current, "silent", true, 3).version).toBe(5001);
+  expect(enterPhase(current, "silent", true, 3, 7000).version).toBe(7001);
+  expect(enterPhase(undefined, "silent", true, 0).version).toBe(1);
+});
+
+test("before a phase is stored, that of the policy applies, which no operator has chosen", () => {
+  const state = initialState({ migration: { ...plan, phase: "active" } }, 5);
+  expect(state).toEqual({ phase: "active", chosen: false, version: 5000 });
+  expect(createMigration().state()).toEqual({ phase: "silent", chosen: false, version: 0 });
+  expect(createMigration(state).state()).toBe(state);
+});
+
+describe("a notice", () => {
+  const notice = (state: Partial<MigrationState>, key: Parameters<typeof legacyNotice>[0] = untouched) =>
+    legacyNotice(key, { phase: "deprecated", chosen: true, version: 1, ...state }, plan);
+
+  test("of the deprecation has both dates, and one of the phase `active` has none", () => {
+    for (const phase of ["deprecated", "removed"] as const)
+      expect(notice({ phase, deprecatedAt: 9 })).toEqual({ deprecatedAt: 9, sunset: 5000 });
+    expect(notice({ phase: "active" })).toEqual({});
+  });
+
+  test("is sent in no earlier phase, and to no other client", () => {
+    for (const phase of ["silent", "gradual"] as const) expect(notice({ phase })).toBeUndefined();
+    expect(notice({ deprecatedAt: 9 }, principal)).toBeUndefined();
+    expect(legacyNotice(undefined, { phase: "active", chosen: true, version: 1 }, plan)).toBeUndefined();
+  });
+});
+
+test("only the five phases are phases", () => {
+  expect(PHASES.filter(isPhase)).toEqual(["silent", "gradual", "active", "deprecated", "removed"]);
+  expect(["", "Active", "constructor"].filter(isPhase)).toEqual([]);
 });

@@ -27,7 +27,13 @@ function instanceOf(membership: Membership | undefined, sinceMs = 1000) {
     if (outcome instanceof Promise) throw new Error("a share responds without a promise");
     return outcome;
   };
-  return { clock, take };
+  const takeAll = (ids: readonly string[], cost: number) =>
+    shares.take(
+      ids.map((bucketId) => ({ bucketId, limit })),
+      cost,
+      0,
+    );
+  return { clock, take, takeAll };
 }
 
 const known: Membership = { members: 4, contactMs: 500, counted: true };
@@ -97,6 +103,79 @@ describe("while the store is unavailable", () => {
     expect(take("other")).toBe(false);
     outages.set("other", begin(nowMs));
     expect(take("other")).toBe(false);
+  });
+
+  test("a request takes from all of its shares or from none, and its rates say what is left", () => {
+    const { clock, takeAll } = instanceOf(known);
+    clock.nowMs += 2000;
+    const rate = { name: "n", capacity: 10, windowSeconds: 3 };
+    expect(takeAll(["b", "c"], 1)).toEqual({
+      ok: true,
+      rates: [
+        { ...rate, remaining: 1 },
+        { ...rate, remaining: 1 },
+      ],
+    });
+    expect(takeAll(["b"], 1)).toEqual({ ok: true, rates: [{ ...rate, remaining: 0 }] });
+    expect(takeAll(["b", "c"], 1)).toEqual({
+      ok: false,
+      reason: "rate_limited",
+      retryAfterSeconds: 1,
+      rates: [
+        { ...rate, remaining: 0 },
+        { ...rate, remaining: 1 },
+      ],
+    });
+    expect(takeAll(["c"], 1)).toMatchObject({ ok: true });
+    expect(takeAll(["c"], 2)).toMatchObject({ ok: false, retryAfterSeconds: 2 });
+    expect(takeAll(["b", "c"], 0)).toMatchObject({ ok: true });
+  });
+
+  test("the last contact may be as old as faults.local_max", () => {
+    const { clock, take } = instanceOf({ ...known, contactMs: 2000 - LOCAL_MAX_MS });
+    clock.nowMs += 1000;
+    expect(take()).toMatchObject({ ok: true });
+    clock.nowMs++;
+    expect(take()).toEqual({ ok: false, reason: "limits_unavailable", retryAfterSeconds: 1, rates: [] });
+  });
+
+  test("a share of exactly one token, or of the cost, admits", () => {
+    const { clock, take } = instanceOf({ ...known, members: 10 });
+    clock.nowMs += 100_000;
+    expect([take("b", 1).ok, take("b", 0).ok]).toEqual([true, true]);
+    const five = instanceOf({ ...known, members: 2 });
+    five.clock.nowMs += 100_000;
+    expect(five.take("b", 5)).toMatchObject({ ok: true });
+    // Below one token it could never admit, so it does not admit a cost of 0 either.
+    expect(instanceOf({ ...known, members: 11 }).take("b", 0)).toMatchObject(denied);
+  });
+
+  test("of a bucket whose server responds, the newest outage of the request's servers counts", () => {
+    let nowMs = 1000;
+    const outages = new Map([
+      ["old", outageSince(1000)],
+      ["new", outageSince(2000)],
+    ]);
+    const shares = createLocalShares({
+      membership: () => ({ members: 1, contactMs: nowMs, counted: true }),
+      outageOf: (bucketId) => outages.get(bucketId),
+      monotonicMs: () => nowMs,
+      localMaxMs: () => LOCAL_MAX_MS,
+      maxBuckets: 10,
+    });
+    nowMs = 2500;
+    for (const order of [
+      ["old", "new", "up"],
+      ["new", "old", "up too"],
+    ]) {
+      const outcome = shares.take(
+        order.map((bucketId) => ({ bucketId, limit })),
+        0,
+        0,
+      );
+      const left = "rates" in outcome ? outcome.rates.map(({ remaining }) => remaining) : [];
+      expect(left).toEqual(order.map((bucketId) => (bucketId === "old" ? 6 : 2)));
+    }
   });
 
   const denied = { ok: false, reason: "limits_unavailable" };

@@ -49,6 +49,11 @@ guards: { failures: 100000000/s, open_calls: 100000000/s, self_service_keys: 100
 `;
 }
 
+/** The policy, with an audit line for every request. */
+export function auditOfEveryRequest(): string {
+  return `${benchPolicy()}audit: { requests: all }\n`;
+}
+
 /** Creates the services of a decision as `serve` does, in this process. Limits are in memory, unless a store is given. */
 export async function createDecisionServices(
   policyText = benchPolicy(),

@@ -1,7 +1,7 @@
 import type { TestedRedis } from "../test/support/redis.ts";
 import type { LatchkeyVariant, MeasuredServer } from "./candidates/candidate.ts";
 import { startVariant } from "./candidates/candidate.ts";
-import { benchPolicy } from "./decision.ts";
+import { auditOfEveryRequest, benchPolicy } from "./decision.ts";
 import { measureDirect } from "./direct.ts";
 import type { Section } from "./report.ts";
 import { section } from "./report.ts";
@@ -24,7 +24,7 @@ export async function features(redis: TestedRedis, { rounds, requests }: Scale):
       policy: policy.replace("}]", "}, { name: all, per: role, capacity: 100000000, refill: 1000000/s }]"),
     },
     { name: "audit of nothing", redis, ...withPolicy("audit: { requests: off }") },
-    { name: "audit of every request", redis, ...withPolicy("audit: { requests: all }") },
+    { name: "audit of every request", redis, policy: auditOfEveryRequest() },
     { name: "with X-RateLimit headers", redis, ...withPolicy("headers: { legacy_ratelimit: true }") },
     { name: "10,000 routes", redis, policy: benchPolicy(10_000) },
   ];

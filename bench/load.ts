@@ -15,6 +15,7 @@ export interface Load {
   readonly requestsPerSecond: number;
   readonly medianUs?: number;
   readonly p99Us?: number;
+  readonly p999Us?: number;
   /** Unexpected responses. */
   readonly failed: number;
 }
@@ -125,10 +126,12 @@ export async function pacedEnvoy(
     ]);
     const lines = (await readFile(log, "utf8")).trim().split("\n");
     const tookUs = lines.map((line) => Number(line.split("\t")[2])).sort((a, b) => a - b);
+    const quantile = (share: number) => tookUs[Math.floor(tookUs.length * share)] ?? Number.NaN;
     return {
       requestsPerSecond: numberIn(output, /([\d.]+) req\/s/),
-      medianUs: tookUs[Math.floor(tookUs.length / 2)] ?? Number.NaN,
-      p99Us: tookUs[Math.floor(tookUs.length * 0.99)] ?? Number.NaN,
+      medianUs: quantile(0.5),
+      p99Us: quantile(0.99),
+      p999Us: quantile(0.999),
       failed: failedOf(output, pace * connections * seconds),
     };
   } finally {

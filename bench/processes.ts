@@ -14,9 +14,33 @@ export async function pin(pid: number, core: number): Promise<void> {
 
 /** The processor time of a process in microseconds. Other load on the machine does not count. */
 export async function cpuUs(pid: number): Promise<number> {
+  const [user = 0, system = 0] = await cpuTicks(pid);
+  return inMicroseconds(user + system);
+}
+
+/** The processor time of a process and its present children in microseconds. */
+export async function cpuUsWithChildren(pid: number): Promise<number> {
+  const children = await readFile(`/proc/${pid}/task/${pid}/children`, "utf8");
+  const pids = [pid, ...children.split(" ").filter(Boolean).map(Number)];
+  const each = await Promise.all(pids.map(cpuUs));
+  return each.reduce((sum, us) => sum + us, 0);
+}
+
+/** The processor time of all ended children of this process in microseconds. */
+export async function cpuUsOfEndedChildren(): Promise<number> {
+  const [, , user = 0, system = 0] = await cpuTicks(process.pid);
+  return inMicroseconds(user + system);
+}
+
+/** User and system time: of the process, then of its ended children (proc_pid_stat(5)). */
+async function cpuTicks(pid: number): Promise<readonly number[]> {
   const stat = await readFile(`/proc/${pid}/stat`, "utf8");
   const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-  return ((Number(fields[11]) + Number(fields[12])) * 1e6) / TICKS_PER_SECOND;
+  return fields.slice(11, 15).map(Number);
+}
+
+function inMicroseconds(ticks: number): number {
+  return (ticks * 1e6) / TICKS_PER_SECOND;
 }
 
 export async function residentMb(pid: number): Promise<number> {

@@ -1,6 +1,6 @@
 import { cpus, loadavg, release, totalmem } from "node:os";
 import { table } from "./figures.ts";
-import type { Figures } from "./rounds.ts";
+import type { Figure, Figures } from "./rounds.ts";
 
 /** One table of results. */
 export interface Section {
@@ -23,26 +23,29 @@ export function section(
   return { name, title, baseline, rows: Object.fromEntries(figures), missing };
 }
 
-/** Formats a table: medians with minimum and maximum, and their ratios to the baseline. */
+/** Formats a table: medians with minimum and maximum, and their ratios to the baseline if that is not 0. */
 export function formatSection({ title, baseline, rows, missing = [] }: Section): string {
   const columns = Object.keys(Object.values(rows)[0] ?? {});
-  const head = ["", ...columns.flatMap((column) => [column, `× ${baseline}`])];
+  const base = (column: string) => rows[baseline]?.[column]?.median ?? 0;
+  const head = [
+    "",
+    ...columns.flatMap((column) => [column, ...(base(column) === 0 ? [] : [`× ${baseline}`])]),
+  ];
   const lines = Object.entries(rows).map(([name, figures]) => [
     name,
     ...columns.flatMap((column) => {
       const figure = figures[column];
-      const base = rows[baseline]?.[column];
-      if (figure === undefined || base === undefined) return ["", ""];
-      const ratio = base.median === 0 ? Number.NaN : figure.median / base.median;
-      return [
-        `${formatNumber(figure.median)} (${formatNumber(figure.least)} – ${formatNumber(figure.most)})`,
-        Number.isNaN(ratio) ? "" : ratio.toFixed(2),
-      ];
+      const ratio = base(column) === 0 ? [] : [figure ? (figure.median / base(column)).toFixed(2) : ""];
+      return [figure ? formatFigure(figure) : "", ...ratio];
     }),
   ]);
   return [`### ${title}`, "", table(head, lines), ...missing.map((what) => `\nMissing: ${what}`), ""].join(
     "\n",
   );
+}
+
+function formatFigure({ median, least, most }: Figure): string {
+  return `${formatNumber(median)} (${formatNumber(least)} – ${formatNumber(most)})`;
 }
 
 function formatNumber(value: number): string {

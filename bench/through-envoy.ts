@@ -3,6 +3,7 @@ import type { MeasuredServer } from "./candidates/candidate.ts";
 import { startBare, startVariant } from "./candidates/candidate.ts";
 import { startPinnedEnvoy, startUpstreamEnvoy, withAuthorization, withFilters } from "./candidates/envoy.ts";
 import { startEnvoysOwn } from "./candidates/envoys-own.ts";
+import { auditOfEveryRequest } from "./decision.ts";
 import { LOAD_CORE, loadEnvoy, pacedEnvoy } from "./load.ts";
 import { pin } from "./processes.ts";
 import type { Section } from "./report.ts";
@@ -57,6 +58,9 @@ async function startCandidates(redis: TestedRedis, isPatient: boolean, stops: ((
   await addServer(await startBare("grpc-js"));
   await addServer(await startVariant({ name: "Latchkey", redis }));
   await addServer(
+    await startVariant({ name: "Latchkey, audit of every request", redis, policy: auditOfEveryRequest() }),
+  );
+  await addServer(
     await startVariant({ name: "Latchkey on grpc-js", redis, env: { GRPC_SERVER: "grpc-js" } }),
   );
   const own = await startEnvoysOwn(redis, upstream, isPatient);
@@ -83,6 +87,7 @@ async function measure({ name, url }: Candidate, token: string, seconds: number)
     "median µs, 1 connection": alone.medianUs ?? Number.NaN,
     "median µs, half load": half.medianUs ?? Number.NaN,
     "p99 µs, half load": half.p99Us ?? Number.NaN,
+    "p99.9 µs, half load": half.p999Us ?? Number.NaN,
     failed,
   };
 }

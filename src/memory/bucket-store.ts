@@ -1,21 +1,27 @@
+import type { Ordered, UseOrder } from "../core/cache/use-order.ts";
+import { createUseOrder } from "../core/cache/use-order.ts";
 import type { BucketAdmin, BucketDemand, LocalBuckets, PeekableBuckets } from "../core/limits/ports.ts";
 import { rateStatus } from "../core/limits/rate-status.ts";
 import { peekOutcome, secondsUntil, takeOutcome } from "../core/limits/retry-after.ts";
-import type { BucketLimit, BucketState } from "../core/limits/token-bucket.ts";
 import { fullBucket, MICRO, refillBucket } from "../core/limits/token-bucket.ts";
+import type { RateLimit } from "../core/policy/policy.ts";
 
 export interface Refunds {
   /** Returns tokens to the bucket, up to its capacity. */
   refund(demand: BucketDemand, cost: number): void;
 }
 
-interface KeptBucket extends BucketState {
-  readonly limit: BucketLimit;
+/** A bucket is changed in place: a new object for each take would outlive the take, and so cost two copies by the collector. */
+interface KeptBucket extends Ordered<KeptBucket> {
+  readonly id: string;
+  limit: RateLimit;
+  levelMicro: number;
+  stampMs: number;
   /** The time at which it moved to the end of the order. */
-  readonly movedMs: number;
+  movedMs: number;
 }
 
-/** A bucket moves at most once in this time: in a map of a million entries each move costs more than the rest of a take. */
+/** A bucket moves at most once in this time, because its neighbours in the order are not in the processor's caches. */
 const MOVE_INTERVAL_MS = 1000;
 
 /** How many buckets a removal may examine on average, and at most if earlier ones examined few. */
@@ -28,21 +34,16 @@ const EXAMINED = { mean: 16, max: 4096 };
 export function createBucketStore(options: {
   readonly maxBuckets: number;
 }): LocalBuckets & PeekableBuckets & BucketAdmin & Refunds {
-  const buckets = new Map<string, KeptBucket>();
-  const put = createPut(buckets, options.maxBuckets);
+  const { buckets, use, remove } = createBucketTable(options.maxBuckets);
   const take: LocalBuckets["take"] = (demands, cost, nowMs) => {
-    const found = demands.map((demand) => {
-      const state = buckets.get(demand.bucketId) ?? fullBucket(demand.limit, nowMs);
-      return { demand, state: refillBucket(state, demand.limit, nowMs) };
-    });
-    const waits = found.map(({ demand, state }) => secondsUntil(state, demand.limit, cost));
-    const retryAfterSeconds = Math.max(0, ...waits);
+    const found = demands.map((demand) => use(demand, nowMs));
+    let retryAfterSeconds = 0;
+    for (const bucket of found)
+      retryAfterSeconds = Math.max(retryAfterSeconds, secondsUntil(bucket, bucket.limit, cost));
     const spentMicro = retryAfterSeconds === 0 ? cost * MICRO : 0;
-    const rates = found.map(({ demand, state }) => {
-      const { limit } = demand;
-      const after = { ...state, levelMicro: state.levelMicro - spentMicro, limit };
-      put(demand.bucketId, after, nowMs);
-      return rateStatus(limit, after.levelMicro / MICRO);
+    const rates = found.map((bucket) => {
+      bucket.levelMicro -= spentMicro;
+      return rateStatus(bucket.limit, bucket.levelMicro / MICRO);
     });
     return takeOutcome(rates, retryAfterSeconds);
   };
@@ -56,13 +57,12 @@ export function createBucketStore(options: {
       });
     },
     async reset(demands) {
-      for (const { bucketId } of demands) buckets.delete(bucketId);
+      for (const { bucketId } of demands) remove(bucketId);
     },
     refund({ bucketId, limit }, cost) {
       const state = buckets.get(bucketId);
       if (state === undefined) return;
-      const levelMicro = Math.min(limit.capacity * MICRO, state.levelMicro + cost * MICRO);
-      buckets.set(bucketId, { ...state, levelMicro });
+      state.levelMicro = Math.min(limit.capacity * MICRO, state.levelMicro + cost * MICRO);
     },
     waitSeconds(demands, cost, nowMs) {
       let longest = 0;
@@ -75,43 +75,73 @@ export function createBucketStore(options: {
   };
 }
 
-/** Stores the state of a bucket. A new one may remove another one. */
-function createPut(buckets: Map<string, KeptBucket>, maxBuckets: number) {
+interface BucketTable {
+  readonly buckets: ReadonlyMap<string, KeptBucket>;
+  /** The bucket of a demand, refilled. A new one may remove another one. */
+  use(demand: BucketDemand, nowMs: number): KeptBucket;
+  remove(id: string): void;
+}
+
+/** The buckets by id, and in the order of their last use. */
+function createBucketTable(maxBuckets: number): BucketTable {
+  const buckets = new Map<string, KeptBucket>();
+  const order = createUseOrder<KeptBucket>();
   let examinable = EXAMINED.max;
-  return (id: string, state: Omit<KeptBucket, "movedMs">, nowMs: number): void => {
-    const movedMs = buckets.get(id)?.movedMs ?? Number.NEGATIVE_INFINITY;
-    if (nowMs - movedMs < MOVE_INTERVAL_MS) {
-      buckets.set(id, { ...state, movedMs });
-      return;
+  const remove = (id: string): void => {
+    const bucket = buckets.get(id);
+    if (bucket === undefined) return;
+    buckets.delete(id);
+    order.remove(bucket);
+  };
+  const add = ({ bucketId: id, limit }: BucketDemand, nowMs: number): KeptBucket => {
+    if (buckets.size >= maxBuckets) {
+      const { examined, chosen } = chooseOne(order, Math.min(examinable, buckets.size), nowMs);
+      if (chosen !== undefined) remove(chosen.id);
+      examinable = Math.min(EXAMINED.max, examinable - examined + EXAMINED.mean);
     }
-    if (!buckets.delete(id) && buckets.size >= maxBuckets) {
-      examinable -= removeOne(buckets, examinable, nowMs);
-      examinable = Math.min(EXAMINED.max, examinable + EXAMINED.mean);
-    }
-    buckets.set(id, { ...state, movedMs: nowMs });
+    const links = { before: undefined, after: undefined };
+    const bucket = { id, limit, ...fullBucket(limit, nowMs), movedMs: nowMs, ...links };
+    buckets.set(id, bucket);
+    order.append(bucket);
+    return bucket;
+  };
+  return {
+    buckets,
+    remove,
+    use(demand, nowMs) {
+      const bucket = buckets.get(demand.bucketId);
+      if (bucket === undefined) return add(demand, nowMs);
+      const { levelMicro, stampMs } = refillBucket(bucket, demand.limit, nowMs);
+      bucket.limit = demand.limit;
+      bucket.levelMicro = levelMicro;
+      bucket.stampMs = stampMs;
+      if (nowMs - bucket.movedMs >= MOVE_INTERVAL_MS) {
+        bucket.movedMs = nowMs;
+        order.remove(bucket);
+        order.append(bucket);
+      }
+      return bucket;
+    },
   };
 }
 
-/**
- * Examined buckets that are kept become the most recently used ones, so that the next removal examines others.
- * @returns how many it examined
- */
-function removeOne(buckets: Map<string, KeptBucket>, max: number, nowMs: number): number {
+/** Chooses a bucket to remove. The examined buckets become the most recently used ones, so that the next removal examines others. */
+function chooseOne(order: UseOrder<KeptBucket>, max: number, nowMs: number) {
   let examined = 0;
-  let removed: string | undefined;
+  let chosen: KeptBucket | undefined;
   let soonest = Number.POSITIVE_INFINITY;
-  for (const [id, bucket] of buckets.entries().take(Math.min(max, buckets.size))) {
+  while (examined < max && soonest > 0) {
+    const bucket = order.first();
+    if (bucket === undefined) break;
     examined++;
+    order.remove(bucket);
+    order.append(bucket);
     const { limit } = bucket;
     const seconds = secondsUntil(refillBucket(bucket, limit, nowMs), limit, limit.capacity);
-    buckets.delete(id);
-    buckets.set(id, bucket);
     if (seconds < soonest) {
-      removed = id;
+      chosen = bucket;
       soonest = seconds;
     }
-    if (seconds === 0) break;
   }
-  if (removed !== undefined) buckets.delete(removed);
-  return examined;
+  return { examined, chosen };
 }

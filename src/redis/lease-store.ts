@@ -37,6 +37,12 @@ export function leaseArguments(
 }
 
 function replyOf(numbers: readonly number[], at: number): LeaseReply {
-  const [grantedTokens = 0, waitUs = 0, leasesOutstanding] = [numbers[at], numbers[at + 1], numbers[at + 2]];
-  return { grantedTokens, waitUs, leasesOutstanding: leasesOutstanding === 1 };
+  const [grantedTokens = 0, waitUs = 0, flag] = [numbers[at], numbers[at + 1], numbers[at + 2]];
+  const isGranted = grantedTokens > 0;
+  return {
+    grantedTokens,
+    waitUs,
+    leasesOutstanding: !isGranted && flag === 1,
+    isHalfFull: isGranted && flag === 1,
+  };
 }

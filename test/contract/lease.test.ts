@@ -153,14 +153,14 @@ describe("the script", () => {
             // A bucket that no step has touched is full now, whenever that is.
             if (!touched.has(bucket)) Object.assign(bucket, fullLeasedBucket(limit, nowUs));
             touched.add(bucket);
-            const { grantedTokens, waitUs, leasesOutstanding } = leaseStep(
+            const { grantedTokens, waitUs, leasesOutstanding, isHalfFull } = leaseStep(
               bucket,
               limit,
               settlements,
               asked,
               nowUs,
             );
-            wanted.push(grantedTokens, waitUs, leasesOutstanding ? 1 : 0);
+            wanted.push(grantedTokens, waitUs, leasesOutstanding || isHalfFull ? 1 : 0);
             args.push(...leaseArguments(limit, settlements, asked));
           }
           const keys = steps.map(({ bucket }) => `{b}${bucket}`);

@@ -20,9 +20,15 @@ import {
 
 const limit = { capacity: 100, refillPerSecond: 2, leased: true };
 
-function grant(holder: LeaseHolder, id: string, grantedTokens: number, nowMs: number): void {
+function grant(
+  holder: LeaseHolder,
+  id: string,
+  grantedTokens: number,
+  nowMs: number,
+  isHalfFull = false,
+): void {
   beginLeaseRequest(holder, 1, id, nowMs);
-  completeLeaseRequest(holder, { grantedTokens, waitUs: 0, leasesOutstanding: false }, nowMs);
+  completeLeaseRequest(holder, { grantedTokens, waitUs: 0, leasesOutstanding: false, isHalfFull }, nowMs);
 }
 
 /** A holder whose leases were granted at 0, 100, 200 ms and so on: each one can be spent for 900 ms. */
@@ -108,6 +114,18 @@ describe("tokens are returned to the store", () => {
     expect(returnIdleLeases(holder, 249)).toBe(false);
     expect(returnIdleLeases(holder, 250)).toBe(true);
     expect(unspent(holder)).toEqual([["l0", 4]]);
+  });
+
+  test("not so early while half of the bucket is left, because no other instance needs them", () => {
+    const holder = createLeaseHolder(limit, 0);
+    grant(holder, "l0", 5, 0, true);
+    spendTokens(holder, 1, 50);
+    expect(returnIdleLeases(holder, 799)).toBe(false);
+    expect(returnIdleLeases(holder, 800)).toBe(true);
+    expect(unspent(holder)).toEqual([["l0", 4]]);
+    grant(holder, "l1", 5, 1000, true);
+    grant(holder, "l2", 1, 1100, false);
+    expect(returnIdleLeases(holder, 1100)).toBe(true);
   });
 
   test("also of a limit in use, when the lease has 100 ms left", () => {
@@ -241,6 +259,45 @@ describe("tokens are requested ahead of need", () => {
     recordDemand(holder, 3, 150);
     expect(aheadTokens(holder, 0, 150)).toBe(10);
     expect(aheadTokens(holder, 0, 250)).toBe(3);
+  });
+
+  describe("while half of the bucket is left", () => {
+    /** One request every 250 ms: the last of them is the present one. */
+    const steady = (requests: number, isHalfFull = true, more: Partial<typeof limit> = {}) => {
+      const holder = createLeaseHolder({ ...limit, ...more }, 0);
+      for (let at = 0; at < requests; at++) recordDemand(holder, 1, at * 250);
+      grant(holder, "a", 1, (requests - 1) * 250, isHalfFull);
+      holder.waiting = 1;
+      return holder;
+    };
+    const ahead = (holder: LeaseHolder, nowMs: number) => aheadTokens(holder, holder.waiting, nowMs);
+
+    test("what is expected in the time that a lease is held, at the rate of the last second", () => {
+      expect(ahead(steady(5), 1000)).toBe(1 + 3);
+      const unwanted = steady(5);
+      unwanted.waiting = 0;
+      expect(aheadTokens(unwanted, 1, 1000)).toBe(3);
+    });
+
+    test("nothing if a further request is less likely than not, because the rest must be returned", () => {
+      expect(ahead(steady(1), 0)).toBe(0);
+      expect(ahead(steady(2), 250)).toBe(0);
+      expect(ahead(steady(3), 500)).toBe(1 + 2);
+      expect(ahead(steady(5), 2000)).toBe(0);
+    });
+
+    test("at most a tenth of the capacity, and nothing with `lease: off`", () => {
+      expect(ahead(steady(5, true, { capacity: 29 }), 1000)).toBe(2);
+      expect(ahead(steady(5, true, { leased: false }), 1000)).toBe(0);
+    });
+
+    test("and no longer, as soon as a reply says that less is left, or denies", () => {
+      expect(ahead(steady(5, false), 1000)).toBe(0);
+      const denied = steady(5);
+      beginLeaseRequest(denied, 1, "b", 1000);
+      completeLeaseRequest(denied, { grantedTokens: 0, waitUs: 1, leasesOutstanding: false }, 1000);
+      expect(ahead(denied, 1000)).toBe(0);
+    });
   });
 
   test("as soon as less than half of the demand is held, and while the store may grant them", () => {

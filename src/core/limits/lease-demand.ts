@@ -1,42 +1,62 @@
-import type { LeaseHolder } from "./lease-holder.ts";
-import { availableTokens, emptyForMs } from "./lease-holder.ts";
+import type { DemandWindow, LeaseHolder } from "./lease-holder.ts";
+import { availableTokens, emptyForMs, HELD_MS } from "./lease-holder.ts";
 
-const DEMAND_WINDOW_MS = 100;
+const BURST_WINDOW_MS = 100;
+const RECENT_WINDOW_MS = 1000;
 
 /** Counts the tokens that a request wants, whether or not it gets them. */
-export function recordDemand({ demand }: LeaseHolder, cost: number, nowMs: number): void {
-  advanceWindow(demand, nowMs);
-  demand.current += cost;
+export function recordDemand({ burst, recent }: LeaseHolder, cost: number, nowMs: number): void {
+  advance(burst, nowMs / BURST_WINDOW_MS);
+  burst.current += cost;
+  advance(recent, nowMs / RECENT_WINDOW_MS);
+  recent.current += cost;
 }
 
 /** Whether to request tokens before any request has to wait, after a request of this cost has been served. */
 export function shouldPrefetch(holder: LeaseHolder, cost: number, nowMs: number): boolean {
-  if (holder.inFlight !== undefined || aheadTokens(holder, cost, nowMs) === 0) return false;
+  if (holder.inFlight !== undefined || maxAhead(holder) === 0) return false;
   if (emptyForMs(holder, 1, nowMs) > 0 || nowMs < holder.counter.noAheadUntilMs) return false;
-  return availableTokens(holder, nowMs) < (demandTokens(holder, nowMs) - cost) / 2;
+  return availableTokens(holder, nowMs) < (tokensIn(holder.burst, nowMs / BURST_WINDOW_MS) - cost) / 2;
 }
 
 /**
- * Tokens to request ahead of need: twice the demand of the last 100 ms without the current requests, at most a tenth of the
- * capacity, so none for small buckets. A single request thus leases only its cost, and nothing has to be returned.
+ * Tokens to request ahead of need, at most a tenth of the capacity, so none for small buckets. They are twice the demand of the last
+ * 100 ms without the current requests. A single request thus leases only its cost, and nothing has to be returned. While at least
+ * half of the bucket is left, they are enough for the whole time that a lease is held, at the rate of the last second.
  */
 export function aheadTokens(holder: LeaseHolder, currentTokens: number, nowMs: number): number {
-  const { capacity, leased } = holder.limit;
-  const further = Math.max(0, demandTokens(holder, nowMs) - currentTokens);
-  return leased ? Math.min(Math.ceil(2 * further), Math.floor(capacity / 10)) : 0;
+  const burst = tokensIn(holder.burst, nowMs / BURST_WINDOW_MS) - currentTokens;
+  const ahead = Math.ceil(2 * Math.max(0, burst));
+  return Math.min(maxAhead(holder), Math.max(ahead, aheadWhileHeld(holder, currentTokens, nowMs)));
 }
 
-/** The demand of the last 100 ms: the current window, and the part of the previous one that is in the span. */
-function demandTokens({ demand }: LeaseHolder, nowMs: number): number {
-  advanceWindow(demand, nowMs);
-  const passed = (nowMs - demand.windowStartMs) / DEMAND_WINDOW_MS;
-  return demand.current + demand.previous * (1 - passed);
+function aheadWhileHeld(
+  { isHalfFull, recent, waiting }: LeaseHolder,
+  currentTokens: number,
+  nowMs: number,
+): number {
+  if (!isHalfFull) return 0;
+  const expected =
+    ((tokensIn(recent, nowMs / RECENT_WINDOW_MS) - currentTokens) * HELD_MS) / RECENT_WINDOW_MS;
+  // A lease that is probably not used up costs a message more than it saves.
+  return expected < 1 ? 0 : waiting + Math.round(expected);
 }
 
-function advanceWindow(demand: LeaseHolder["demand"], nowMs: number): void {
-  const windows = Math.floor((nowMs - demand.windowStartMs) / DEMAND_WINDOW_MS);
+function maxAhead({ limit }: LeaseHolder): number {
+  return limit.leased ? Math.floor(limit.capacity / 10) : 0;
+}
+
+/** The tokens of the last window: those of the current one, and the part of the previous one that is in the span. */
+function tokensIn(window: DemandWindow, at: number): number {
+  advance(window, at);
+  return window.current + window.previous * (1 - (at - window.index));
+}
+
+/** @param at the time in lengths of the window */
+function advance(window: DemandWindow, at: number): void {
+  const windows = Math.floor(at) - window.index;
   if (windows <= 0) return;
-  demand.previous = windows === 1 ? demand.current : 0;
-  demand.current = 0;
-  demand.windowStartMs += windows * DEMAND_WINDOW_MS;
+  window.previous = windows === 1 ? window.current : 0;
+  window.current = 0;
+  window.index += windows;
 }

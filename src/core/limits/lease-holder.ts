@@ -18,11 +18,22 @@ export interface LeaseHolder {
   waiting: number;
   /** The last denial of the store. It is remembered, so that a flood of requests does not reach the store. */
   empty: RememberedDenial | undefined;
-  /** Tokens that requests wanted in the current window of 100 ms, and in the previous one. */
-  readonly demand: { windowStartMs: number; current: number; previous: number };
+  /** What requests wanted in windows of 100 ms, and in windows of a second. */
+  readonly burst: DemandWindow;
+  readonly recent: DemandWindow;
+  /** Whether the bucket had at least half of its capacity left after the last grant. Never of a quota. */
+  isHalfFull: boolean;
   lastUseMs: number;
   /** Of a quota: what the last reply said, and when; −∞ before the first one. */
   counter: { freeUnits: number; replyMs: number; noAheadUntilMs: number };
+}
+
+/** Tokens that requests wanted. */
+export interface DemandWindow {
+  /** The number of the window on the monotonic clock: a whole number, which takes less memory than a time. */
+  index: number;
+  current: number;
+  previous: number;
 }
 
 export interface LeaseLimit extends BucketLimit {
@@ -71,10 +82,12 @@ export const DEADLINE_MARGIN_MS = 100;
 /** The margin of a lease that ends with its window, which the store counted in microseconds. */
 export const WINDOW_MARGIN_MS = 10;
 export const LEASE_LIFE_MS = LEASE_LIFE_US / 1000;
-/** An unused lease is returned after this time. */
+/** An unused lease is returned after this time, unless half of the bucket is left, so that no other instance needs the tokens. */
 const IDLE_MS = 200;
 /** Every lease is returned when so little of its life is left. */
 const RETURN_BEFORE_DEADLINE_MS = 100;
+/** So a lease is held for this time at most. */
+export const HELD_MS = LEASE_LIFE_MS - DEADLINE_MARGIN_MS - RETURN_BEFORE_DEADLINE_MS;
 
 export function createLeaseHolder(limit: LeaseLimit, nowMs: number): LeaseHolder {
   return {
@@ -84,7 +97,9 @@ export function createLeaseHolder(limit: LeaseLimit, nowMs: number): LeaseHolder
     inFlight: undefined,
     waiting: 0,
     empty: undefined,
-    demand: { windowStartMs: nowMs, current: 0, previous: 0 },
+    burst: { index: 0, current: 0, previous: 0 },
+    recent: { index: 0, current: 0, previous: 0 },
+    isHalfFull: false,
     lastUseMs: nowMs,
     counter: {
       freeUnits: 0,
@@ -146,7 +161,7 @@ export function dueInMs({ empty, limit }: LeaseHolder, cost: number, nowMs: numb
 
 /** Ends leases that are idle or close to their deadline. Returns whether there are tokens to return to the store. */
 export function returnIdleLeases(holder: LeaseHolder, nowMs: number): boolean {
-  const idle = nowMs - holder.lastUseMs >= IDLE_MS;
+  const idle = !holder.isHalfFull && nowMs - holder.lastUseMs >= IDLE_MS;
   endLeasesDueBy(holder, idle ? Number.POSITIVE_INFINITY : nowMs + RETURN_BEFORE_DEADLINE_MS);
   dropVoid(holder, nowMs);
   return hasUnspent(holder);

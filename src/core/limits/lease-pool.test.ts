@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import type { RateLimit } from "../policy/policy.ts";
+import type { LeasePool } from "./lease-pool.ts";
 import { createLeasePool } from "./lease-pool.ts";
 import type { LeasedBucket } from "./leased-bucket.ts";
 import { fullLeasedBucket, leaseStep } from "./leased-bucket.ts";
@@ -9,12 +10,14 @@ import { MICRO } from "./token-bucket.ts";
 /** Two instances with one clock and one store that responds at once. */
 function twoInstances() {
   const clock = { nowMs: 1_000_000 };
+  let steps = 0;
   const buckets = new Map<string, LeasedBucket>();
   const pools = [0, 1].map((number) =>
     createLeasePool({
       store: {
         async step(bucketId, limit, settlements, request) {
           const nowUs = clock.nowMs * 1000;
+          steps++;
           const bucket = buckets.get(bucketId) ?? fullLeasedBucket(limit, nowUs);
           buckets.set(bucketId, bucket);
           return leaseStep(bucket, limit, settlements, request, nowUs);
@@ -37,7 +40,13 @@ function twoInstances() {
       for (const pool of pools) await pool.sweep();
     }
   };
-  return { buckets, poolOf, wait, close: () => Promise.all(pools.map((pool) => pool.close())) };
+  return {
+    buckets,
+    poolOf,
+    wait,
+    steps: () => steps,
+    close: () => Promise.all(pools.map((pool) => pool.close())),
+  };
 }
 
 function limitOf(capacity: number, refillPerSecond: number, leased: boolean): RateLimit {
@@ -375,4 +384,38 @@ test.each([
     await pool.peek({ buckets: [{ bucketId: "b", limit: limitOf(5, 1, true) }], quotas: [] }, 0),
   ).toMatchObject({ ok });
   expect(costs).toEqual([0]);
+});
+
+describe("a bucket that is used four times a second", () => {
+  const everyQuarter = async (
+    pool: (number: number) => LeasePool,
+    wait: (ms: number) => Promise<void>,
+    limit: RateLimit,
+  ) => {
+    let admitted = 0;
+    for (let calls = 0; calls < 40; calls++) {
+      if ((await pool(0).take([{ bucketId: "b", limit }], 1, 0)).ok) admitted++;
+      await wait(250);
+    }
+    return admitted;
+  };
+
+  test("needs a message for three of its requests at most, and loses no token", async () => {
+    const { buckets, poolOf, wait, steps, close } = twoInstances();
+    const limit = limitOf(100, 0.001, true);
+    expect(await everyQuarter(poolOf, wait, limit)).toBe(40);
+    expect(steps()).toBeLessThanOrEqual(40 / 3 + 4);
+    await close();
+    expect(buckets.get("b")?.levelMicro).toBeGreaterThanOrEqual(60 * MICRO);
+  });
+
+  test("holds nothing that another instance needs: once half of it is used, a request leases its cost only", async () => {
+    const { poolOf, wait, close } = twoInstances();
+    const limit = limitOf(100, 0.001, true);
+    await poolOf(1).take([{ bucketId: "b", limit }], 55, 0);
+    await everyQuarter(poolOf, wait, limit);
+    expect((await poolOf(1).take([{ bucketId: "b", limit }], 5, 0)).ok).toBe(true);
+    expect((await poolOf(1).take([{ bucketId: "b", limit }], 1, 0)).ok).toBe(false);
+    await close();
+  });
 });

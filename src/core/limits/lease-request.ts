@@ -42,6 +42,7 @@ export function completeLeaseRequest(holder: LeaseHolder, reply: LeaseReply, now
   const { inFlight } = holder;
   if (inFlight === undefined) throw new RangeError("no lease request is pending");
   holder.inFlight = undefined;
+  holder.isHalfFull = reply.isHalfFull ?? false;
   if (reply.counter !== undefined) {
     holder.counter.freeUnits = reply.counter.freeUnits;
     holder.counter.replyMs = nowMs;

@@ -52,6 +52,8 @@ export interface LeaseReply {
   readonly waitUs: number;
   /** After a denial: whether outstanding leases or reservations may be returned sooner. */
   readonly leasesOutstanding: boolean;
+  /** After a grant: whether at least half of the capacity is left. Absent for a quota. */
+  readonly isHalfFull?: boolean;
   /** Only of a quota. */
   readonly counter?: CounterReply;
 }
@@ -90,6 +92,7 @@ export function leaseStep(
     grantedTokens,
     waitUs: denied ? Math.min(waitForUs(bucket, limit, request.cost, nowUs), MAX_WAIT_US) : 0,
     leasesOutstanding: denied && bucket.leases.size > 0,
+    isHalfFull: grantedTokens > 0 && bucket.levelMicro >= (limit.capacity * MICRO) / 2,
   };
 }
 

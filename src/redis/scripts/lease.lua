@@ -5,7 +5,8 @@
 -- ARGV     lease life in microseconds, then for each bucket:
 --          "<capacity> <refill per second> <cost> <waiting> <ahead> <number of settlements>", lease id ("" only settles),
 --          then settlements as triples: lease id, unspent tokens, microseconds since the last spent token
--- Returns  for each bucket: granted tokens, wait in microseconds, 1 if other leases hold tokens that may be returned
+-- Returns  for each bucket: granted tokens, wait in microseconds, and 1 or 0: after a grant, whether half of the capacity is left;
+--          after a denial, whether other leases hold tokens that may be returned
 local MICRO = 1000000
 local ceil, floor, max, min = math.ceil, math.floor, math.max, math.min
 local format, match, sub = string.format, string.match, string.sub
@@ -57,7 +58,7 @@ local function read(key)
   return redis.call('HGETALL', key), false
 end
 
--- `at` is the place of the bucket's arguments. Returns granted tokens, wait, outstanding, and the place of the next bucket's.
+-- `at` is the place of the bucket's arguments. Returns granted tokens, wait, the flag, and the place of the next bucket's.
 -- The write that needs memory is the first one. After a write that frees memory a full Redis would accept all others.
 local function step(key, at)
   local amounts, lease_id = amounts_of(ARGV[at]), ARGV[at + 1]
@@ -134,7 +135,7 @@ local function step(key, at)
     level, stamp = refill(level, stamp, capacity, per_second, now)
   end
 
-  local granted, wait, outstanding, is_new = 0, 0, 0, false
+  local granted, wait, flag, is_new = 0, 0, 0, false
   if lease_id ~= '' then
     local tokens = floor(level / MICRO)
     if leases[lease_id] then
@@ -153,8 +154,9 @@ local function step(key, at)
       end
       -- 142 years. The client's parser does not read every integer up to 2^53 exactly.
       wait = min(wait, 2 ^ 52)
-      if next(leases) then outstanding = 1 end
+      if next(leases) then flag = 1 end
     end
+    if granted > 0 and level >= capacity / 2 then flag = 1 end
   end
 
   if is_new then
@@ -172,7 +174,7 @@ local function step(key, at)
   -- A full bucket without leases is the same as a missing one.
   local full_in = ceil((capacity - level) / per_second / 1000) + ceil(life / 1000)
   redis.call('PEXPIRE', key, min(full_in, 2 ^ 40))
-  return granted, wait, outstanding, last + 1
+  return granted, wait, flag, last + 1
 end
 
 local replies, at = {}, 2

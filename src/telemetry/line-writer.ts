@@ -14,7 +14,7 @@ export interface Lines {
   readonly lines: number;
 }
 
-/** What was written of a text. */
+/** The part of a text that was written. */
 export interface Delivered {
   readonly isWhole: boolean;
   /** Lines that were written, at least in part. The rest of a line that was cut off is written before anything else. */

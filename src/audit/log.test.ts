@@ -84,7 +84,7 @@ async function openLog(
     output: {
       maxPieceBytes: 4096,
       write: (text) => void printed.push(text.trimEnd()),
-      deliver: async () => true,
+      deliver: async () => ({ isWhole: true, begunLines: 1 }),
       dropped: () => 0,
     },
     newRandom,

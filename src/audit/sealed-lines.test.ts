@@ -6,8 +6,8 @@ import { createAuditVerifier } from "./verify.ts";
 const KEY = "audit-key-audit-key-audit-key-123";
 const MAX_PIECE_BYTES = 4096;
 
-/** A log without a file, whose output takes a text only if `takes` says so. */
-function openLog(takes: (text: string) => boolean) {
+/** A log without a file, whose output takes only as many lines of a text as `takes` says. */
+function openLog(takes: (lines: number) => number) {
   const pieces: string[] = [];
   const log = createAuditLog({
     key: KEY,
@@ -15,7 +15,12 @@ function openLog(takes: (text: string) => boolean) {
     output: {
       maxPieceBytes: MAX_PIECE_BYTES,
       write: () => undefined,
-      deliver: async (text) => takes(text) && pieces.push(text) > 0,
+      async deliver(text) {
+        const lines = text.trimEnd().split("\n");
+        const taken = lines.slice(0, takes(lines.length));
+        if (taken.length > 0) pieces.push(`${taken.join("\n")}\n`);
+        return { isWhole: taken.length === lines.length, begunLines: taken.length };
+      },
       dropped: () => 0,
     },
     newRandom: () => "chain",
@@ -45,7 +50,7 @@ function isIntact(lines: readonly string[]): boolean {
 }
 
 test("a piece has whole lines and fits into one atomic write, unless a single line does not", async () => {
-  const { log, pieces } = openLog(() => true);
+  const { log, pieces } = openLog((lines) => lines);
   await log.events([...events(20), event("long", "x".repeat(MAX_PIECE_BYTES)), ...events(20)]);
   for (const piece of pieces) {
     expect(piece.endsWith("\n")).toBe(true);
@@ -59,11 +64,21 @@ test("a piece has whole lines and fits into one atomic write, unless a single li
 
 test("after a piece that was not taken, the chain continues from the last line that was", async () => {
   let left = 2;
-  const { log, pieces } = openLog(() => left-- > 0);
+  const { log, pieces } = openLog((lines) => (left-- > 0 ? lines : 0));
   await expect(log.events(events(40))).rejects.toThrow("standard output does not take audit lines");
   const taken = linesOf(pieces).length;
   left = 100;
   await log.events(events(40));
   expect(linesOf(pieces)).toHaveLength(taken + 40);
   expect(isIntact(linesOf(pieces))).toBe(true);
+});
+
+test("after a piece that was taken in part, as on a full disk, the chain continues from the last line that has begun", async () => {
+  let pieces = 0;
+  const opened = openLog((lines) => (++pieces === 2 ? lines - 2 : lines));
+  await expect(opened.log.events(events(40))).rejects.toThrow("standard output does not take audit lines");
+  const taken = linesOf(opened.pieces).length;
+  await opened.log.events(events(40));
+  expect(linesOf(opened.pieces)).toHaveLength(taken + 40);
+  expect(isIntact(linesOf(opened.pieces))).toBe(true);
 });

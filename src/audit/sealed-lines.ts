@@ -13,8 +13,11 @@ export interface LineOutput {
   /** A text of at most this size is written in one piece. The lines of another process do not get between its lines. */
   readonly maxPieceBytes: number;
   write(text: string): void;
-  /** Whether the output has taken the text within this time. */
-  deliver(text: string, withinMs: number): Promise<boolean>;
+  /** Resolves with what the output has taken of the text within this time. It finishes a line that it has begun before others. */
+  deliver(
+    text: string,
+    withinMs: number,
+  ): Promise<{ readonly isWhole: boolean; readonly begunLines: number }>;
   /** Lines dropped since the start. */
   dropped(): number;
 }
@@ -44,10 +47,11 @@ export function createSealedLines({ key, file, output, newRandom }: SealedLinesO
       const chain = createAuditChain(key, written);
       const sealed = await sealAll(lines, chain);
       if (file === undefined) {
-        for (const { text, state } of joinedUpTo(output.maxPieceBytes, sealed)) {
-          if (!(await output.deliver(text, DELIVERED_WITHIN_MS)))
-            throw new Error("standard output does not take audit lines, and AUDIT_FILE is off");
-          written = state;
+        for (const { text, states } of joinedUpTo(output.maxPieceBytes, sealed)) {
+          const { isWhole, begunLines } = await output.deliver(text, DELIVERED_WITHIN_MS);
+          // The number of a line that is in the output, or will be, is not used again.
+          written = states[begunLines - 1] ?? written;
+          if (!isWhole) throw new Error("standard output does not take audit lines, and AUDIT_FILE is off");
         }
         return;
       }
@@ -60,23 +64,29 @@ export function createSealedLines({ key, file, output, newRandom }: SealedLinesO
   };
 }
 
-/** Lines as text, and the state of the chain after the last of them. */
+/** A line as text, and the state of the chain after it. */
 interface Sealed {
   readonly text: string;
   readonly state: ChainState;
 }
 
+/** Lines as text, and the state of the chain after each of them. */
+interface Joined {
+  readonly text: string;
+  readonly states: readonly ChainState[];
+}
+
 /** Joins lines into texts of at most this size. A longer line is a text of its own. */
-function* joinedUpTo(maxBytes: number, lines: readonly Sealed[]): Generator<Sealed> {
-  let joined: Sealed | undefined;
+function* joinedUpTo(maxBytes: number, lines: readonly Sealed[]): Generator<Joined> {
+  let joined: Joined | undefined;
   for (const { text, state } of lines) {
-    const longer = { text: `${joined?.text ?? ""}${text}\n`, state };
+    const longer = { text: `${joined?.text ?? ""}${text}\n`, states: [...(joined?.states ?? []), state] };
     if (joined === undefined || Buffer.byteLength(longer.text) <= maxBytes) {
       joined = longer;
       continue;
     }
     yield joined;
-    joined = { text: `${text}\n`, state };
+    joined = { text: `${text}\n`, states: [state] };
   }
   if (joined !== undefined) yield joined;
 }

@@ -20,7 +20,11 @@ test("an event is in the log once, even if the store cannot mark it as done", as
     output: {
       maxPieceBytes: 4096,
       write: () => undefined,
-      deliver: async (text) => written.push(...text.trimEnd().split("\n")) > 0,
+      async deliver(text) {
+        const lines = text.trimEnd().split("\n");
+        written.push(...lines);
+        return { isWhole: true, begunLines: lines.length };
+      },
       dropped: () => 0,
     },
     newRandom: () => "chain",

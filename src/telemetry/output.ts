@@ -1,13 +1,11 @@
-import { write, writeSync } from "node:fs";
+import { writeSync } from "node:fs";
+import type { Delivered, Lines } from "./line-writer.ts";
+import { createLineWriter, pause } from "./line-writer.ts";
 
 /** Writes of this size to a pipe are atomic, so lines of several processes do not mix (pipe(7), PIPE_BUF). */
 const MAX_WRITE_BYTES = 4096;
 /** Maximum size of the queue. Further lines are dropped. */
 const MAX_QUEUED_BYTES = 4 * 1024 * 1024;
-/** Pause while the reader is behind. */
-const BACKPRESSURE_PAUSE_MS = 10;
-/** When the reader takes nothing for this time, the write is dropped. */
-const STALL_TIMEOUT_MS = 1000;
 /** Pause after a failure: a reader may come back, and a full disk may get free space. */
 const FAILURE_PAUSE_MS = 1000;
 
@@ -20,8 +18,8 @@ export interface Output {
   readonly maxPieceBytes: number;
   /** Queues a text of whole lines. */
   write(text: string): void;
-  /** Does the same, and resolves with whether the text was written within about that time. Otherwise it is not written later. */
-  deliver(text: string, withinMs: number): Promise<boolean>;
+  /** Does the same, and resolves with what was written within about that time. The rest is not written later, except of a cut line. */
+  deliver(text: string, withinMs: number): Promise<Delivered>;
   /** The number of lines dropped so far. */
   dropped(): number;
   /** Writes the queue synchronously, as far as it is taken. For a process that exits now. */
@@ -30,11 +28,11 @@ export interface Output {
   close(withinMs: number): Promise<void>;
 }
 
-interface Entry {
-  readonly bytes: Buffer;
-  readonly lines: number;
-  readonly onEnd: (written: boolean) => void;
+interface Entry extends Lines {
+  readonly onEnd: (delivered: Delivered) => void;
 }
+
+const NOTHING: Delivered = { isWhole: false, begunLines: 0 };
 
 function entryOf(text: string, onEnd: Entry["onEnd"]): Entry {
   return { bytes: Buffer.from(text), lines: text.split("\n").length - 1, onEnd };
@@ -42,25 +40,24 @@ function entryOf(text: string, onEnd: Entry["onEnd"]): Entry {
 
 export function createOutput(fd: number): Output {
   const queue = createQueue();
+  const writer = createLineWriter(fd);
   let dropped = 0;
   let writing: Promise<void> | undefined;
+  const end = (entry: Entry, delivered: Delivered) => {
+    dropped += entry.lines - delivered.begunLines;
+    entry.onEnd(delivered);
+  };
   const drop = (entries: Iterable<Entry>) => {
     for (const entry of entries) {
       queue.leave(entry);
-      dropped += entry.lines;
-      entry.onEnd(false);
+      end(entry, NOTHING);
     }
   };
   const writeAll = async () => {
-    let lead = "";
     for (let piece = queue.nextPiece(); piece.length > 0; piece = queue.nextPiece()) {
-      const bytes = Buffer.concat([Buffer.from(lead), ...piece.map((entry) => entry.bytes)]);
-      const outcome = await writePiece(fd, bytes);
-      if (outcome === "written") for (const { onEnd } of piece) onEnd(true);
-      else drop(piece);
-      // The next line must not continue a half-written one.
-      if (outcome !== "failed") lead = outcome === "half" ? "\n" : "";
-      if (outcome !== "written") await pause(FAILURE_PAUSE_MS);
+      const delivered = await writer.write(piece);
+      for (const [at, entry] of piece.entries()) end(entry, delivered[at] ?? NOTHING);
+      if (!delivered.every(({ isWhole }) => isWhole)) await pause(FAILURE_PAUSE_MS);
     }
     writing = undefined;
   };
@@ -74,13 +71,13 @@ export function createOutput(fd: number): Output {
     maxPieceBytes: MAX_WRITE_BYTES,
     write: (text) => void put(text, () => undefined),
     deliver(text, withinMs) {
-      const written = Promise.withResolvers<boolean>();
+      const written = Promise.withResolvers<Delivered>();
       const entry = put(text, written.resolve);
       const timer = setTimeout(() => queue.holds(entry) && drop([entry]), withinMs);
       return written.promise.finally(() => clearTimeout(timer));
     },
     dropped: () => dropped,
-    flushNow: () => writeAtOnce(fd, queue.all()),
+    flushNow: () => writeAtOnce(fd, [writer.rest(), ...queue.all().map(({ bytes }) => bytes)]),
     async close(withinMs) {
       // This timer keeps the process alive, because nothing else may.
       const timeout = Promise.withResolvers<void>();
@@ -124,37 +121,10 @@ function createQueue() {
   };
 }
 
-async function writePiece(fd: number, piece: Buffer): Promise<"written" | "half" | "failed"> {
-  let [at, takenMs] = [0, performance.now()];
-  while (at < piece.length) {
-    const taken = await writeSome(fd, piece.subarray(at));
-    if (taken > 0) takenMs = performance.now();
-    if (taken < 0 || performance.now() - takenMs > STALL_TIMEOUT_MS) return at > 0 ? "half" : "failed";
-    if (taken === 0) await pause(BACKPRESSURE_PAUSE_MS);
-    at += taken;
-  }
-  return "written";
-}
-
-/** Resolves with the number of bytes written; 0 while the reader is behind, −1 on a failure. */
-function writeSome(fd: number, bytes: Buffer): Promise<number> {
-  return new Promise((resolve) => {
-    // Node's thread pool writes: a disk or a terminal may block, and must not block Checks.
-    write(fd, bytes, (error, taken) => resolve(error === null ? taken : error.code === "EAGAIN" ? 0 : -1));
-  });
-}
-
-function writeAtOnce(fd: number, waiting: Iterable<Entry>): void {
+function writeAtOnce(fd: number, waiting: Iterable<Buffer>): void {
   try {
-    for (const { bytes } of waiting) writeSync(fd, bytes);
+    for (const bytes of waiting) writeSync(fd, bytes);
   } catch {
     // The process exits, and there is no other place to report it.
   }
-}
-
-/** A pause that does not keep the process alive. */
-function pause(ms: number): Promise<void> {
-  return new Promise((resolve) => {
-    setTimeout(resolve, ms).unref();
-  });
 }

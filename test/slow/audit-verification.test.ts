@@ -39,7 +39,12 @@ async function openLog({ maxBytes = 100_000_000 } = {}) {
   const log = createAuditLog({
     key: KEY,
     file,
-    output: { maxPieceBytes: 4096, write: () => undefined, deliver: async () => true, dropped: () => 0 },
+    output: {
+      maxPieceBytes: 4096,
+      write: () => undefined,
+      deliver: () => expect.unreachable(),
+      dropped: () => 0,
+    },
     newRandom,
     nowMs: Date.now,
     observe: () => undefined,

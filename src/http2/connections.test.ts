@@ -96,6 +96,7 @@ test("§6.7: a connection may be opened just before a PING, and then has 30 seco
 
 test("§3.4: a connection that has not sent SETTINGS for 5 seconds is closed, and one that has sent them stays open", () => {
   const { connect } = start();
+  vi.advanceTimersByTime(10_000);
   const [silent, incomplete, settled] = [connect(), connect(PREFACE), connect(OPENING)];
   vi.advanceTimersByTime(5000);
   expect(open([silent, incomplete, settled])).toEqual([true, true, true]);
@@ -235,9 +236,10 @@ test("§6.8: a client that does not acknowledge the notice delays a shutdown by 
   expect([await isAnnounced(), open([silent])]).toEqual([true, [true]]);
 });
 
-test("§6.8: a shutdown is announced at once if no client is connected, or the last one closes", async () => {
-  expect(await announce(start())()).toBe(true);
+test("§6.8: a shutdown is announced at once if no client is connected any more, or when the last one closes", async () => {
   const server = start();
+  server.connect(OPENING).close();
+  expect(await announce(server)()).toBe(true);
   const client = server.connect(OPENING);
   const isAnnounced = announce(server);
   expect(await isAnnounced()).toBe(false);
@@ -260,4 +262,12 @@ test("a server that is closed has no timers", () => {
   expect(vi.getTimerCount()).toBe(2);
   close();
   expect(vi.getTimerCount()).toBe(0);
+});
+
+test("the timers of a server do not keep its process alive", () => {
+  vi.useRealTimers();
+  const timers = () => process.getActiveResourcesInfo().filter((resource) => resource === "Timeout").length;
+  const before = timers();
+  start();
+  expect(timers()).toBe(before);
 });

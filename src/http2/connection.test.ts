@@ -3,7 +3,7 @@ import { checkOf, headers, OPENING, SETTINGS } from "../../test/support/http2-fr
 import { connectionDeps, frameClient } from "../../test/support/memory-frames.ts";
 import { memorySocket } from "../../test/support/memory-socket.ts";
 import { announceShutdown, drainConnection, failConnection, isIdle, ping } from "./connection.ts";
-import type { Stream } from "./connection-state.ts";
+import type { ConnectionDeps, Stream } from "./connection-state.ts";
 import { ERROR_CODE, encodeFrame, encodeUint32s, FLAG, FRAME } from "./frames.ts";
 import { createLoad } from "./load.ts";
 import { serveConnection } from "./serve-connection.ts";
@@ -17,10 +17,14 @@ beforeEach(() => {
 });
 
 /** A client after its preface. Its requests stay open. */
-function connect() {
+function connect(overrides: Partial<ConnectionDeps> = {}) {
   const streams: Stream[] = [];
   const client = frameClient(memorySocket);
-  const deps = connectionDeps({ nowMs: () => nowMs, onRequest: (stream) => streams.push(stream) });
+  const deps = connectionDeps({
+    nowMs: () => nowMs,
+    onRequest: (stream) => streams.push(stream),
+    ...overrides,
+  });
   const connection = serveConnection(client.socket, deps, createLoad([]));
   client.send(OPENING);
   return { ...client, connection, streams, call: (at: number) => streams[at] ?? expect.fail("no request") };
@@ -129,4 +133,18 @@ test("a PING that is not acknowledged is over when its connection closes", () =>
   expect(over).toBe(0);
   client.close();
   expect(over).toBe(1);
+});
+
+test("§6.5.3: our maximum number of streams binds a client that has acknowledged it; before that, it may open four times as many", () => {
+  const acknowledgement = encodeFrame(FRAME.SETTINGS, FLAG.ACK, 0, Buffer.alloc(0));
+  for (const [first, opened] of [
+    [Buffer.alloc(0), 8],
+    [acknowledgement, 2],
+  ] as const) {
+    const client = connect({ maxStreams: 2 });
+    const ids = Array.from({ length: 9 }, (_, index) => 2 * index + 1);
+    client.send(first, ...ids.map((id) => headers(id)));
+    expect(client.streams.length).toBe(opened);
+    expect(client.lines.filter((line) => line.endsWith("REFUSED_STREAM")).length).toBe(9 - opened);
+  }
 });

@@ -1,3 +1,4 @@
+import { setImmediate as turn } from "node:timers/promises";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { checkOf, headers, OPENING } from "../../test/support/http2-frames.ts";
 import { connectionDeps, frameClient } from "../../test/support/memory-frames.ts";
@@ -95,6 +96,7 @@ test("§6.7: a connection may be opened just before a PING, and then has 30 seco
 
 test("§3.4: a connection that has not sent SETTINGS for 5 seconds is closed, and one that has sent them stays open", () => {
   const { connect } = start();
+  vi.advanceTimersByTime(10_000);
   const [silent, incomplete, settled] = [connect(), connect(PREFACE), connect(OPENING)];
   vi.advanceTimersByTime(5000);
   expect(open([silent, incomplete, settled])).toEqual([true, true, true]);
@@ -196,39 +198,53 @@ test("connections without SETTINGS that are closing are not evicted again", () =
   expect(open([first])).toEqual([false]);
 });
 
+/** Begins to announce a shutdown. Returns whether it is announced. */
+function announce(server: Connections): () => Promise<boolean> {
+  let isAnnounced = false;
+  void server.announceShutdown().then(() => {
+    isAnnounced = true;
+  });
+  return async () => {
+    await turn();
+    return isAnnounced;
+  };
+}
+
 test("§6.8: a shutdown is announced once every client has acknowledged the PING behind its GOAWAY, and streams continue", async () => {
   const server = start();
   const clients = [server.connect(OPENING, headers(1)), server.connect(OPENING)];
-  let isAnnounced = false;
-  const announced = server.announceShutdown().then(() => {
-    isAnnounced = true;
-  });
+  const isAnnounced = announce(server);
   for (const client of clients) {
-    await Promise.resolve();
     expect(client.lines.slice(-2)).toEqual(["GOAWAY 2147483647 NO_ERROR", "PING 0000000000000000"]);
-    expect(isAnnounced).toBe(false);
+    expect(await isAnnounced()).toBe(false);
     acknowledge(client);
   }
-  await announced;
+  expect(await isAnnounced()).toBe(true);
   expect([open(clients), server.streams.map(({ state }) => state)]).toEqual([[true, true], ["open"]]);
   // Only the sweep is left: no PING follows, and no time limit of a notice.
   expect(vi.getTimerCount()).toBe(1);
 });
 
-test("§6.8: a client that does not acknowledge the notice, or closes its connection, delays a shutdown by at most 100 ms", async () => {
+test("§6.8: a client that does not acknowledge the notice delays a shutdown by 100 ms, and one that closes does not", async () => {
   const server = start();
-  const silent = server.connect(OPENING);
-  const closing = server.connect(OPENING);
-  let isAnnounced = false;
-  const announced = server.announceShutdown().then(() => {
-    isAnnounced = true;
-  });
+  const [silent, closing] = [server.connect(OPENING), server.connect(OPENING)];
+  const isAnnounced = announce(server);
+  vi.advanceTimersByTime(99);
   closing.close();
-  await vi.advanceTimersByTimeAsync(99);
-  expect(isAnnounced).toBe(false);
-  await vi.advanceTimersByTimeAsync(1);
-  await announced;
-  expect(open([silent])).toEqual([true]);
+  expect(await isAnnounced()).toBe(false);
+  vi.advanceTimersByTime(1);
+  expect([await isAnnounced(), open([silent])]).toEqual([true, [true]]);
+});
+
+test("§6.8: a shutdown is announced at once if no client is connected any more, or when the last one closes", async () => {
+  const server = start();
+  server.connect(OPENING).close();
+  expect(await announce(server)()).toBe(true);
+  const client = server.connect(OPENING);
+  const isAnnounced = announce(server);
+  expect(await isAnnounced()).toBe(false);
+  client.close();
+  expect(await isAnnounced()).toBe(true);
 });
 
 test("§6.8: drained connections close with their last stream, those without streams at once", () => {
@@ -246,4 +262,12 @@ test("a server that is closed has no timers", () => {
   expect(vi.getTimerCount()).toBe(2);
   close();
   expect(vi.getTimerCount()).toBe(0);
+});
+
+test("the timers of a server do not keep its process alive", () => {
+  vi.useRealTimers();
+  const timers = () => process.getActiveResourcesInfo().filter((resource) => resource === "Timeout").length;
+  const before = timers();
+  start();
+  expect(timers()).toBe(before);
 });

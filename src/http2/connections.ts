@@ -35,14 +35,13 @@ export interface Connections {
 }
 
 export function createConnections(deps: ConnectionDeps): Connections {
-  /** Connections that have not acknowledged the last PING. */
+  /** Connections that have not acknowledged the last PING. A connection that closes leaves them, as `ping` says. */
   const unacknowledged = new Set<Connection>();
   const open = new Set<Connection>();
   const load = createLoad(open);
   let isDraining = false;
   const pings = setInterval(() => {
     for (const { socket } of unacknowledged) socket.destroy();
-    unacknowledged.clear();
     for (const connection of open) {
       unacknowledged.add(connection);
       ping(connection, () => unacknowledged.delete(connection));
@@ -56,10 +55,7 @@ export function createConnections(deps: ConnectionDeps): Connections {
       deps.onOpened?.(socket);
       const connection = serveConnection(socket, deps, load);
       open.add(connection);
-      socket.on("close", () => {
-        open.delete(connection);
-        unacknowledged.delete(connection);
-      });
+      socket.on("close", () => open.delete(connection));
       if (isDraining) drainConnection(connection);
     },
     evictOne: () => evictOne(open, deps.nowMs()),

@@ -2,7 +2,8 @@ import { expect, test } from "vitest";
 import { data, headers, OPENING, SETTINGS } from "../../test/support/http2-frames.ts";
 import { connectionDeps, frameClient } from "../../test/support/memory-frames.ts";
 import { memorySocket } from "../../test/support/memory-socket.ts";
-import { encodeFrame, FLAG, FRAME, MAX_FRAME_BYTES, PREFACE } from "./frames.ts";
+import { failConnection } from "./connection.ts";
+import { ERROR_CODE, encodeFrame, FLAG, FRAME, MAX_FRAME_BYTES, PREFACE } from "./frames.ts";
 import { createLoad } from "./load.ts";
 import { serveConnection } from "./serve-connection.ts";
 
@@ -128,4 +129,13 @@ test("§6.10: only a CONTINUATION of the same stream may follow an incomplete he
     expect(client.lines.at(-1)).toBe(ERROR_LINE);
     expect(client.received).toEqual([]);
   }
+});
+
+test("§5.4.1: on a connection that the server has ended, no further frame is processed", () => {
+  const client = connect();
+  client.send(OPENING);
+  client.stopReading();
+  failConnection(client.connection, ERROR_CODE.ENHANCE_YOUR_CALM);
+  expect(client.send(headers(1))).toBe(true);
+  expect(client.received).toEqual([]);
 });

@@ -20,3 +20,9 @@ test("a buffer that shrinks byte by byte is copied once for each halving", () =>
   }
   expect(copies).toBeLessThanOrEqual(11);
 });
+
+test("a buffer that uses half of its memory is not copied", () => {
+  const half = keptCopy(Buffer.alloc(10)).subarray(5);
+  expect(compact(half)).toBe(half);
+  expect(compact(half.subarray(1)).buffer).not.toBe(half.buffer);
+});

@@ -54,20 +54,44 @@ test("§3.4: the server sends SETTINGS first, with its maximum number of streams
   ]);
 });
 
-test("an exception of a handler is reported, and ends its connection, and no other", () => {
-  const faults: unknown[] = [];
-  const fault = new Error("a fault of the handler");
-  const { connect } = start({
-    onRequest() {
-      throw fault;
+const FAULT = new Error("a fault of the handler");
+
+test.each<[when: string, fault: (stream: Stream) => void]>([
+  ["a request", throwFault],
+  [
+    "DATA",
+    (stream) => {
+      stream.onBody = throwFault;
     },
-    onFault: (error) => faults.push(error),
-  });
-  const [other, client] = [connect(OPENING), connect(OPENING, headers(1))];
-  expect(faults).toEqual([fault]);
-  expect([client.socket.destroyed, other.socket.destroyed]).toEqual([true, false]);
-  expect(client.connection.isClosed).toBe(true);
-});
+  ],
+  [
+    "a client that has read",
+    (stream) => {
+      stream.onDrain = throwFault;
+    },
+  ],
+])(
+  "an exception of a handler that is called for %s is reported, and ends its connection, and no other",
+  (_when, fault) => {
+    const faults: unknown[] = [];
+    const { connect } = start({ onRequest: fault, onFault: (error) => faults.push(error) });
+    const [other, client] = [connect(OPENING), connect(OPENING)];
+    client.stopReading();
+    client.send(headers(1), data(1, Buffer.of(1)));
+    if (!client.socket.destroyed) {
+      // More than the high-water mark of the socket.
+      client.send(...Array.from({ length: 1000 }, () => encodeFrame(FRAME.PING, 0, 0, Buffer.alloc(8))));
+      client.read();
+    }
+    expect(faults).toEqual([FAULT]);
+    expect([client.socket.destroyed, other.socket.destroyed]).toEqual([true, false]);
+    expect(client.connection.isClosed).toBe(true);
+  },
+);
+
+function throwFault(): never {
+  throw FAULT;
+}
 
 test("§5.2: the server reads nothing more from a client that leaves too many bytes unread, until the client has read", () => {
   const { connect, call, load } = start();

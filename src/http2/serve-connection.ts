@@ -13,22 +13,28 @@ export function serveConnection(socket: Socket, deps: ConnectionDeps, load: Load
   const { output } = connection;
   sendPreface(connection);
   const parse = createFrameParser(connection);
-  socket.on("data", (chunk: Buffer) => {
+  /** An exception of a handler ends its connection, and not the process. */
+  const guarded = (step: (chunk: Buffer) => void) => (chunk: Buffer) => {
     try {
-      parse(chunk);
-      flushBlocked(connection);
-      output.flush();
+      step(chunk);
     } catch (error) {
       deps.onFault(error);
       socket.destroy();
     }
+  };
+  const onData = guarded((chunk) => {
+    parse(chunk);
+    flushBlocked(connection);
+    output.flush();
     if (socket.writableLength > load.limits.unsent.connection) socket.pause();
   });
-  socket.on("drain", () => {
+  const onDrain = guarded(() => {
     load.unsent.set(connection, 0);
     socket.resume();
     for (const stream of connection.streams.values()) notifyDrained(stream);
   });
+  socket.on("data", onData);
+  socket.on("drain", onDrain);
   // A broken connection affects its client only, whose responses are discarded.
   socket.on("error", () => undefined);
   socket.on("close", () => {

@@ -1,5 +1,5 @@
 import { once } from "node:events";
-import { mkdtempSync } from "node:fs";
+import { existsSync, mkdtempSync, unlinkSync } from "node:fs";
 import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -54,14 +54,11 @@ async function connectTo(address: string, ...bytes: readonly Uint8Array[]) {
   return client;
 }
 
-/** Connects and sends nothing. Resolves when the server has accepted the connection. */
-async function connectSilent(
-  to: { readonly path: string } | { readonly port: number; readonly host: string },
-) {
-  const socket = connect(to).on("error", () => undefined);
-  onTestFinished(() => void socket.destroy());
-  await once(socket, "data");
-  return socket;
+const pathOf = (listen: string) => listen.slice("unix:".length);
+
+async function expectNoListener(listen: string): Promise<void> {
+  const [error] = await once(connect(pathOf(listen)), "error");
+  expect(error).toMatchObject({ code: "ENOENT" });
 }
 
 test("a server says which port it has, and its handler gets the values of the fields that may occur once", async () => {
@@ -70,34 +67,40 @@ test("a server says which port it has, and its handler gets the values of the fi
   expect(heads).toEqual([[undefined, "2"]]);
 });
 
-test("a server that listens again serves the connections of both listeners, and waits for both when it closes", async () => {
+test("a server that listens again serves the connections of both listeners, and closes after both", async () => {
   const listen = `unix:${socketPath()}`;
   const { server, streams } = await start({ listen });
   const first = await connectTo(listen, headers(1));
+  unlinkSync(pathOf(listen));
   await server.listenAgain();
-  const second = await connectTo(listen, headers(1));
-  await first.send(headers(3));
+  expect(existsSync(pathOf(listen))).toBe(true);
+  const second = await connectTo(listen, headers(3));
+  await first.send(headers(5));
   await settled(first);
-  expect(streams.map(({ id }) => id)).toEqual([1, 1, 3]);
+  expect(streams.map(({ id }) => id)).toEqual([1, 3, 5]);
   let isClosed = false;
   const closed = server.close(60_000).then(() => {
     isClosed = true;
   });
-  for (const client of [first, second]) {
-    await client.until(/^GOAWAY 2147483647/);
-    await settled(client);
-    const pings = client.frames.filter(({ type, flags }) => type === FRAME.PING && flags === 0);
-    for (const { payload } of pings) await client.send(encodeFrame(FRAME.PING, FLAG.ACK, 0, payload));
-  }
-  for (const client of [first, second]) await client.until(/^GOAWAY [13] NO_ERROR/);
-  for (const [index, client] of [second, first].entries()) {
-    const own = streams.filter(({ connection }) => (connection === streams[1]?.connection) === (index === 0));
-    for (const stream of own) sendHead(stream, RESPONSE, true);
-    for (const { id } of own)
-      await client.send(encodeFrame(FRAME.DATA, FLAG.END_STREAM, id, Buffer.alloc(0)));
-    expect(isClosed).toBe(false);
+  const finish = async (client: typeof first, ids: readonly number[]) => {
+    for (const stream of streams.filter(({ id }) => ids.includes(id))) sendHead(stream, RESPONSE, true);
+    for (const id of ids) await client.send(encodeFrame(FRAME.DATA, FLAG.END_STREAM, id, Buffer.alloc(0)));
     await client.closed;
-  }
+  };
+  await finish(second, [3]);
+  await settled(first);
+  expect(isClosed).toBe(false);
+  await finish(first, [1, 5]);
+  await closed;
+});
+
+test("§6.8: a server that closes has no listener when it sends GOAWAY, so that clients connect to another one", async () => {
+  const listen = `unix:${socketPath()}`;
+  const { server } = await start({ listen });
+  const client = await connectTo(listen);
+  const closed = server.close(60_000);
+  await client.until("GOAWAY 2147483647 NO_ERROR");
+  await expectNoListener(listen);
   await closed;
 });
 
@@ -108,7 +111,4 @@ test("a server that closes ends the connections that are still open after the ti
   await server.close(0);
   await client.closed;
   expect(streams.map(({ state }) => state)).toEqual(["closed"]);
-  await expect(connectSilent({ path: listen.slice("unix:".length) })).rejects.toMatchObject({
-    code: "ENOENT",
-  });
 });

@@ -109,19 +109,26 @@ const GROUPS: readonly MutantGroup[] = [
   {
     name: "http2-frames",
     folder: "src/http2/{frames,frame-parser,frame-handlers}.ts",
-    files: [],
+    files: ["src/http2/frames.ts", "src/http2/frame-parser.ts", "src/http2/frame-handlers.ts"],
     // Without the random frames of `stream-model.test.ts`, which reach every line and take seconds for each change.
-    tests: ["src/http2/{frames,frame-parser,frame-handlers}.test.ts"],
+    tests: ["src/http2/{frames,frame-parser,frame-handlers,connection}.test.ts"],
+    breakBelow: 85,
+  },
+  {
+    name: "http2-connections",
+    folder:
+      "src/http2/{connection,connections,serve-connection,output,accepted-sockets,kept-bytes,shared-bytes}.ts",
+    files: [],
+    tests: [
+      "src/http2/{connection,connections,serve-connection,output,accepted-sockets,kept-bytes,shared-bytes}.test.ts",
+    ],
     breakBelow: 0,
   },
   {
-    name: "http2",
-    folder:
-      "src/http2/{connection,connections,serve-connection,output,server,accepted-sockets,listener,kept-bytes,shared-bytes}.ts",
+    name: "http2-listener",
+    folder: "src/http2/{server,listener}.ts",
     files: [],
-    tests: [
-      "src/http2/{connection,connections,serve-connection,output,server,accepted-sockets,listener,kept-bytes,shared-bytes}.test.ts",
-    ],
+    tests: ["src/http2/{server,listener}.test.ts"],
     breakBelow: 0,
   },
   {

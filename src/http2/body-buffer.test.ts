@@ -110,10 +110,10 @@ test("§10.5: the bodies of a connection have a limit, and the largest one is re
   send(data(1, bytesOf("3")));
   expect([bodies, connection.bufferedBytes]).toEqual([["5 rejected"], 6]);
   // Both are equally large, so the stream that grows loses.
-  send(data(3, bytesOf("45678")));
-  expect([bodies, connection.bufferedBytes]).toEqual([["5 rejected", "3 rejected"], 3]);
-  send(data(1, bytesOf("4"), END));
-  expect([bodies, connection.bufferedBytes]).toEqual([["5 rejected", "3 rejected", "1 1234"], 0]);
+  send(data(1, bytesOf("45678")));
+  expect([bodies, connection.bufferedBytes]).toEqual([["5 rejected", "1 rejected"], 3]);
+  send(data(3, bytesOf("4"), END));
+  expect([bodies, connection.bufferedBytes]).toEqual([["5 rejected", "1 rejected", "3 1234"], 0]);
 });
 
 test("§10.5: as many bodies as necessary are rejected, and the last piece of a body needs memory as well", () => {

@@ -137,7 +137,7 @@ test.each([
   const { connection, send, stream } = connect();
   send(inPieces(1, BLOCK, [5]).subarray(0, 9 + 5));
   expect(connection.headerBlock).toEqual({ streamId: 1, isEndStream: false, bytes: 5, frames: 1 });
-  // As if so many bytes had come before the last frame.
+  // As if this many bytes had come before the last frame.
   Object.assign(connection.headerBlock ?? {}, { bytes: bytes - (BLOCK.length - 5) });
   expect(send(continuation(BLOCK.subarray(5), FLAG.END_HEADERS))).toEqual(lines);
   if (lines.length === 0) expect(stream(1).state).toBe("open");

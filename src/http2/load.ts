@@ -34,8 +34,8 @@ export function createLoad(connections: Iterable<Connection>, limits: LoadLimits
 }
 
 /**
- * A client that sends each request without delay has few incomplete ones. Those of a failed connection come first: nobody waits
- * for them, but they stay for as long as the client does not read.
+ * A client that sends each request without delay has few incomplete ones. Those of a failed connection come first:
+ * they get no responses, but stay for as long as the client does not read.
  */
 function countIncomplete({ streams, isClosed }: Connection): number {
   let incomplete = 0;

@@ -14,7 +14,7 @@ const ENDED_HEAD = FLAG.END_HEADERS | FLAG.END_STREAM;
 const SETTINGS_ACK = encodeFrame(FRAME.SETTINGS, FLAG.ACK, 0, Buffer.alloc(0));
 /** More than 8,192 bytes. */
 const LARGE: Fields = Array.from({ length: 70 }, () => ["x", "v".repeat(120)]);
-const REFUSED = (id: number) => `RST_STREAM ${id} REFUSED_STREAM`;
+const beyondMaximum = (id: number) => `RST_STREAM ${id} REFUSED_STREAM`;
 
 function ofLength(length: number): Fields {
   return [...HEAD, ["content-length", String(length)]];
@@ -135,17 +135,17 @@ test("§6.9: DATA beyond the window of its stream resets it", () => {
   expect(receiveWindow - connection.receiveWindow).toBe(5);
 });
 
-test("§5.1.2: a client that has acknowledged our SETTINGS may open so many streams, and others before that four times as many", () => {
+test("§5.1.2: a client that has acknowledged our SETTINGS may open the announced number of streams, and before that four times as many", () => {
   const { send, stream, calls, connection } = connect({ maxStreams: 2 });
   const ids = [1, 3, 5, 7, 9, 11, 13, 15];
-  expect(send(...ids.map((id) => headers(id)), headers(17))).toEqual([REFUSED(17)]);
+  expect(send(...ids.map((id) => headers(id)), headers(17))).toEqual([beyondMaximum(17)]);
   expect(calls).toHaveLength(8);
   expect([connection.highestOpenedStreamId, connection.lastProcessedStreamId]).toEqual([17, 15]);
   closeStream(stream(1));
   expect(send(headers(19))).toEqual([]);
-  expect(send(SETTINGS_ACK, headers(21))).toEqual([REFUSED(21)]);
+  expect(send(SETTINGS_ACK, headers(21))).toEqual([beyondMaximum(21)]);
   const other = connect({ maxStreams: 2 });
-  expect(other.send(SETTINGS_ACK, headers(1), headers(3), headers(5))).toEqual([REFUSED(5)]);
+  expect(other.send(SETTINGS_ACK, headers(1), headers(3), headers(5))).toEqual([beyondMaximum(5)]);
 });
 
 test("§6.8: a server that drains ignores new streams and their frames, and serves the open ones", async () => {

@@ -60,7 +60,7 @@ test.each<[steps: readonly ((stream: Stream) => void)[], state: string, incomple
   ]);
   const isClosed = state === "closed";
   expect([closes, connection.streams.size]).toEqual(isClosed ? [[1], 0] : [[], 1]);
-  // The rest of a body that nobody needs is discarded.
+  // The rest of a body without a receiver is discarded.
   expect(one.onBody === undefined).toBe(isClosed || state === "half-closed (local)");
 });
 

@@ -33,9 +33,13 @@ const GROUPS: readonly MutantGroup[] = [
   {
     name: "requests",
     folder: "src/core/decision/{client-address,cookies,credential,path}.ts",
-    files: [],
+    files: [
+      "src/core/decision/client-address.ts",
+      "src/core/decision/credential.ts",
+      "src/core/decision/path.ts",
+    ],
     tests: ["src/core/decision/{client-address,cookies,credential,path}.test.ts"],
-    breakBelow: 0,
+    breakBelow: 85,
   },
   {
     name: "revocation",
@@ -124,9 +128,16 @@ const GROUPS: readonly MutantGroup[] = [
   {
     name: "quotas",
     folder: "src/core/quotas/*.ts",
-    files: ["src/core/quotas/quota-charge.ts", "src/core/quotas/quota-counter.ts"],
+    files: [
+      "src/core/quotas/known-counters.ts",
+      "src/core/quotas/quota-charge.ts",
+      "src/core/quotas/quota-counter.ts",
+      "src/core/quotas/quota-exchange.ts",
+    ],
     // Without the random histories of `quota-model.test.ts`, which would take seconds for each mutant.
-    tests: ["src/core/quotas/{calendar,near-limits,quota-counter,quota-look,quota-pool}.test.ts"],
+    tests: [
+      "src/core/quotas/{calendar,known-counters,near-limits,quota-counter,quota-exchange,quota-look,quota-pool}.test.ts",
+    ],
     breakBelow: 85,
   },
   {
@@ -159,6 +170,7 @@ const GROUPS: readonly MutantGroup[] = [
     files: [
       "src/core/keys/commit.ts",
       "src/core/keys/freeze.ts",
+      "src/core/keys/ip-network.ts",
       "src/core/keys/key-binding.ts",
       "src/core/keys/key-change.ts",
       "src/core/keys/key-registration.ts",

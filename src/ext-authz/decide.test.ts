@@ -87,7 +87,7 @@ function open(
       operation: (message) => (message === undefined ? "lost" : "call"),
       decode: (message) => {
         if (message instanceof Error) throw message;
-        return message;
+        return message ?? expect.unreachable("there is nothing to decode");
       },
       encode: (decision, context, mode) => [decision, context, mode],
       fallback: "fallback",

@@ -74,8 +74,10 @@ const GROUPS: readonly MutantGroup[] = [
     folder: "src/jwt/*.ts",
     files: [
       "src/jwt/hmac-verification.ts",
+      "src/jwt/key-claims.ts",
       "src/jwt/key-ring.ts",
       "src/jwt/token-form.ts",
+      "src/jwt/token-header.ts",
       "src/jwt/verifier.ts",
     ],
     tests: ["src/jwt/*.test.ts"],

@@ -283,7 +283,7 @@ describe("a response that fails", () => {
   });
 });
 
-test("above the limit of pending Checks a Check is denied without further work, until some settle", async () => {
+test("pending Checks have a limit, even if their streams are reset: above it Checks are denied until some settle", async () => {
   const waiting: ((decision: Decision) => void)[] = [];
   let authorized = 0;
   const { decide, decided } = open({

@@ -44,7 +44,13 @@ const GROUPS: readonly MutantGroup[] = [
   {
     name: "revocation",
     folder: "src/core/revocation/*.ts",
-    files: ["src/core/revocation/feed-entry.ts", "src/core/revocation/revocation-view.ts"],
+    files: [
+      "src/core/revocation/feed-entry.ts",
+      "src/core/revocation/packed-key-map.ts",
+      "src/core/revocation/packed-restriction.ts",
+      "src/core/revocation/packed-rows.ts",
+      "src/core/revocation/revocation-view.ts",
+    ],
     tests: ["src/core/revocation/*.test.ts"],
     breakBelow: 85,
   },

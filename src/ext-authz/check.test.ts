@@ -7,7 +7,6 @@ import { deny } from "../core/decision/decision.ts";
 import { parsePolicy } from "../policy/file.ts";
 import { createCheck } from "./check.ts";
 import type { CheckPorts } from "./decide.ts";
-import { MAX_PENDING_CHECKS } from "./pending-checks.ts";
 
 const parsed = parsePolicy({ text: "{}", fileName: "built in" });
 if (!parsed.ok) throw new Error("the built-in policy");
@@ -197,27 +196,6 @@ test.each([
   const response = decodeCheckResponse(await check(message, 50));
   expect(response.status.code).toBe(3);
   expect(events).toEqual(["RangeError", "request_malformed"]);
-});
-
-test("pending Checks have a limit, even if their streams are reset: above it Checks are denied until some settle", async () => {
-  const waiting: ((decision: Decision) => void)[] = [];
-  let authorized = 0;
-  const check = createCheck({
-    ...portsOf(fine),
-    authorize: () => {
-      authorized++;
-      return new Promise((resolve) => waiting.push(resolve));
-    },
-  });
-  const responses = Array.from({ length: MAX_PENDING_CHECKS }, () => check(validRequest, 10_000));
-  const denied = decodeCheckResponse(await check(validRequest, 10_000));
-  expect(denied).toMatchObject({ status: { code: 14 }, denied_response: { status: { code: 503 } } });
-  expect(authorized).toBe(MAX_PENDING_CHECKS);
-  for (const resolve of waiting.splice(0)) resolve(allowed);
-  await Promise.all(responses);
-  const next = check(validRequest, 10_000);
-  for (const resolve of waiting) resolve(allowed);
-  expect(decodeCheckResponse(await next).status.code).toBe(0);
 });
 
 test("a decision that settles after its response is neither counted nor a fault", async () => {

@@ -87,7 +87,7 @@ function open(
       operation: (message) => (message === undefined ? "lost" : "call"),
       decode: (message) => {
         if (message instanceof Error) throw message;
-        return message;
+        return message ?? expect.unreachable("there is nothing to decode");
       },
       encode: (decision, context, mode) => [decision, context, mode],
       fallback: "fallback",
@@ -283,7 +283,7 @@ describe("a response that fails", () => {
   });
 });
 
-test("above the limit of pending Checks a Check is denied without further work, until some settle", async () => {
+test("pending Checks have a limit, even if their streams are reset: above it Checks are denied until some settle", async () => {
   const waiting: ((decision: Decision) => void)[] = [];
   let authorized = 0;
   const { decide, decided } = open({

@@ -11,7 +11,7 @@ import { createInstanceView } from "../../src/core/revocation/instance-view.ts";
 
 export const NOW = 1_800_000_000;
 export const admin: CallOrigin = { caller: { kind: "admin", id: "ops" } };
-export const COMMITTED: CommitOutcome = { kind: "committed" };
+const COMMITTED: CommitOutcome = { kind: "committed" };
 
 const ROLE: Role = {
   name: "contributor",

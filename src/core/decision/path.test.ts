@@ -23,6 +23,7 @@ describe("one resource has one normal form", () => {
     ["/{a}|b", "/%7Ba%7D%7Cb"],
     ["/%7ba%7d%7cb", "/%7Ba%7D%7Cb"],
     ["/a%23b", "/a%23b"],
+    ["/a%c2%a0", "/a%C2%A0"],
     ["/a%3Fb", "/a%3Fb"],
     ["/100%25", "/100%25"],
     ["/...", "/..."],
@@ -35,6 +36,11 @@ describe("one resource has one normal form", () => {
     const result = normalisePath("/a?x=/../%2f?y", "reject");
     expect(result.ok && [result.value.path, result.value.query]).toEqual(["/a", "x=/../%2f?y"]);
     expect(normalOf("/a?")).toBe("/a");
+    const queryOf = (target: string) => {
+      const { ok, ...rest } = normalisePath(target, "reject");
+      return ok && "value" in rest && rest.value.query;
+    };
+    expect(["/a", "/a?", "/?k=v", "/a?k=v"].map(queryOf)).toEqual(["", "", "k=v", "k=v"]);
   });
 });
 
@@ -49,6 +55,9 @@ describe("an ambiguous path is rejected, not repaired", () => {
     ["/a/.%2E/admin", "dot_segment"],
     ["/a/./b", "dot_segment"],
     ["/a/..", "dot_segment"],
+    ["/a/%2e/b", "dot_segment"],
+    ["/a/.;x/b", "dot_segment"],
+    ["/a/%2E;x/b", "dot_segment"],
     ["/a/..;/admin", "dot_segment"],
     ["/a/..;x=1/admin", "dot_segment"],
     ["/a/%2e%2e;x/admin", "dot_segment"],
@@ -64,7 +73,10 @@ describe("an ambiguous path is rejected, not repaired", () => {
     ["/a\tb", "forbidden_character"],
     ["/a%0d%0ax", "forbidden_character"],
     ["/a%7f", "forbidden_character"],
+    ["/a\u007f", "forbidden_character"],
+    ["/a%c2%80", "forbidden_character"],
     ["/a%c2%85", "forbidden_character"],
+    ["/a%c2%9f", "forbidden_character"],
     ["//a//b", "empty_segment"],
     ["//", "empty_segment"],
     ["/a//", "empty_segment"],

@@ -135,5 +135,15 @@ describe("a network", () => {
     "fe80::%eth0/64",
     "/8",
     "a/8",
-  ])("%j is not a network", (text) => expect(canonicalNetwork(text)).toBeUndefined());
+    " 10.0.0.0/8",
+    "x10.0.0.0/8",
+    "10.0.0.0/8x",
+    "10.0.0.0/0008",
+  ])("%j is not a network", (text) =>
+    expect([canonicalNetwork(text), parseNetwork(text)]).toEqual([undefined, undefined]),
+  );
+
+  test.each(["192.0.2.1/32", "0.0.0.0/0", "2001:db8::1/128", "::/0"])("%s is a network", (text) => {
+    expect(canonicalNetwork(text)).toBe(text);
+  });
 });

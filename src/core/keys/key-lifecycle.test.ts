@@ -46,6 +46,37 @@ describe("a new key", () => {
     });
   });
 
+  test("has exactly what its grant says", () => {
+    const record = {
+      keyId: "basic_1_first",
+      family: "fam_first",
+      familyStartedAt: NOW,
+      role: "basic",
+      scopes: ["chat:read", "chat:write"],
+      name: "test",
+      issuedAt: NOW,
+      expiresAt: NOW + 7 * DAY,
+      refreshAfter: NOW + 6 * DAY,
+      selfService: false,
+      disabled: false,
+      version: 1,
+    };
+    expect(keyWith()).toStrictEqual(record);
+    const more = {
+      owner: "acme",
+      plan: "team",
+      metadata: "{}",
+      nets: ["192.0.2.0/24"],
+      certificate: "A".repeat(43),
+    };
+    expect(keyWith({ ...more, ttlSeconds: 7 * DAY, selfService: true })).toStrictEqual({
+      ...record,
+      ...more,
+      ttlSeconds: 7 * DAY,
+      selfService: true,
+    });
+  });
+
   test("lives shorter on request, and is never refreshed in the first half of its life", () => {
     expect(keyWith({ ttlSeconds: 100 })).toMatchObject({ expiresAt: NOW + 100, refreshAfter: NOW + 50 });
   });
@@ -183,6 +214,14 @@ describe("changing", () => {
     expect(patchKey(key, {})).toBe(key);
     expect(patchKey(key, { name: key.name, disabled: false })).toBe(key);
     expect(revokeKey(revokeKey(key, NOW), NOW + 5).revokedAt).toBe(NOW);
+  });
+
+  test("makes the next version if anything changes", () => {
+    const key = { ...keyWith({ metadata: "{}" }), version: 4 };
+    expect(patchKey(key, { name: "new" })).toStrictEqual({ ...key, name: "new", version: 5 });
+    expect(patchKey(key, { disabled: true })).toStrictEqual({ ...key, disabled: true, version: 5 });
+    expect(patchKey(key, { metadata: "[]" })).toStrictEqual({ ...key, metadata: "[]", version: 5 });
+    expect(revokeKey(key, NOW + 5)).toStrictEqual({ ...key, revokedAt: NOW + 5, version: 5 });
   });
 
   test("metadata is set, kept and removed", () => {

@@ -224,6 +224,18 @@ test("a reset forgets what was used, what waits to be looked at, and what is kep
   expect(exchange.isExhausted(TOKENS)).toBe(false);
 });
 
+test("what was posted is posted again after a loss, unless the counter was reset since", async () => {
+  for (const isReset of [false, true]) {
+    const { exchange, steps } = open([{ posted: "counted" }], { keepMs: 60_000 });
+    exchange.count(DEMAND, 4);
+    await exchange.post();
+    if (isReset) exchange.forget(DEMAND.counterId);
+    exchange.replay();
+    await exchange.post();
+    expect(steps).toHaveLength(isReset ? 1 : 2);
+  }
+});
+
 const CHARGE = {
   id: "c",
   amount: 5,

@@ -79,6 +79,13 @@ describe("an invalid policy is rejected with the line of each problem", () => {
       [/^p\.yaml:3: routes\[1\]\.scopes\[1\]: unknown scope "chat:wirte": .*, did you mean "chat:write"\?$/],
     ],
     [
+      "scopes that are too long for a key",
+      `roles:\n  x: { scopes: [${Array.from({ length: 40 }, (_, at) => `s${at}:${"x".repeat(50)}`)}], ttl: 1d, refresh_window: 1h }\nroutes: []\n`,
+      [
+        /^p\.yaml:2: roles\.x\.scopes: must have at most 2000 characters together, because a key carries them$/,
+      ],
+    ],
+    [
       "an unknown role to grant",
       `roles:\n  x: ${ROLE}, may_grant: [y] }\nroutes: []\n`,
       [/^p\.yaml:2: roles\.x\.may_grant\[0\]: unknown role "y"$/],

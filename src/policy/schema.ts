@@ -4,6 +4,7 @@ import { MAX_KEY_LIFE_SECONDS } from "../core/keys/key-lifecycle.ts";
 import { PHASES } from "../core/legacy/migration.ts";
 import type { BucketLimit } from "../core/limits/token-bucket.ts";
 import { parseDuration, parseRate } from "../core/policy/duration.ts";
+import { MAX_ROLE_SCOPE_CHARACTERS } from "../core/policy/scopes.ts";
 import { issuerSchema } from "./issuers.ts";
 import { name } from "./names.ts";
 import { rateLimitServiceSchema } from "./rate-limit-service.ts";
@@ -107,8 +108,16 @@ const plan = z
 const MAX_PLANS = 1000;
 const planNames = z.array(name).max(MAX_PLANS);
 
+const roleScopes = z
+  .array(scope)
+  .max(64)
+  .refine(
+    (scopes) => scopes.join(" ").length <= MAX_ROLE_SCOPE_CHARACTERS,
+    `must have at most ${MAX_ROLE_SCOPE_CHARACTERS} characters together, because a key carries them`,
+  );
+
 const role = z.strictObject({
-  scopes: z.array(scope).max(64),
+  scopes: roleScopes,
   ttl,
   refresh_window: duration,
   refresh_overlap: duration.optional(),

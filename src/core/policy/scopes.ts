@@ -1,3 +1,9 @@
+/**
+ * Of the scopes of a role, with a space between two: the longest key then fits into the longest token that a Check reads
+ * (`MAX_TOKEN_BYTES`).
+ */
+export const MAX_ROLE_SCOPE_CHARACTERS = 2000;
+
 /** The scopes that a route requires. If both lists are empty, a valid key of any role suffices. */
 export interface ScopeRequirement {
   /** All of these. */

@@ -16,7 +16,7 @@ import { benchPolicy } from "./decision.ts";
 import { LOAD_CORE, loadCalls, loadEnvoy, pacedEnvoy, SERVER_CORE } from "./load.ts";
 import type { Method } from "./many-tokens.ts";
 import { sendCalls } from "./many-tokens.ts";
-import { cpuUs, pin } from "./processes.ts";
+import { cpuUs, onCore, pin } from "./processes.ts";
 import type { Section } from "./report.ts";
 import { section } from "./report.ts";
 import { alternate } from "./rounds.ts";
@@ -48,7 +48,9 @@ export async function limits(
     const candidates = await startCandidates(redis, isPatient, stops);
     const messages = Array.from({ length: VALUES }, (_, value) => callOf(`value-${value}`));
     const figures = await alternate(candidates, rounds, async (candidate) => ({
-      ...(await measureDirect(candidate, messages, requests)),
+      ...(await onCore(LOAD_CORE, [process.pid, redis.pid], () =>
+        measureDirect(candidate, redis.pid, messages, requests),
+      )),
       ...(await measureThroughEnvoy(candidate, seconds)),
     }));
     const missing = candidates.some(({ name }) => name === GO)
@@ -93,7 +95,13 @@ function callOf(value: string): Buffer {
   );
 }
 
-async function measureDirect({ grpc, pid, name }: Candidate, messages: readonly Buffer[], requests: number) {
+/** The server has a core of its own. Redis and the client share the other one. */
+async function measureDirect(
+  { grpc, pid, name }: Candidate,
+  redisPid: number,
+  messages: readonly Buffer[],
+  requests: number,
+) {
   await pin(pid, SERVER_CORE);
   const hot = callOf("hot");
   // h2load counts a denial as success. sendCalls rejects on one.
@@ -102,13 +110,18 @@ async function measureDirect({ grpc, pid, name }: Candidate, messages: readonly 
   const { requestsPerSecond, failed } = await loadCalls(grpc, hot, requests, OK.path);
   if (failed > 0) throw new Error(`${name}: ${failed} of ${requests} calls failed`);
   const hotUs = ((await cpuUs(pid)) - beforeHot) / requests;
-  const beforeSpread = await cpuUs(pid);
+  const pids = [pid, redisPid, process.pid];
+  const before = await Promise.all(pids.map(cpuUs));
   const spread = await sendCalls(grpc, messages, requests, OK);
+  const after = await Promise.all(pids.map(cpuUs));
+  const [serverUs, redisUs, clientUs] = after.map((us, at) => (us - (before[at] ?? 0)) / requests);
   return {
     "req/s, one value": requestsPerSecond,
     "CPU µs, one value": hotUs,
     [`req/s, ${VALUES} values`]: requests / spread.seconds,
-    [`CPU µs, ${VALUES} values`]: ((await cpuUs(pid)) - beforeSpread) / requests,
+    [`CPU µs, ${VALUES} values`]: serverUs ?? Number.NaN,
+    "CPU µs of Redis": redisUs ?? Number.NaN,
+    "CPU µs of the client": clientUs ?? Number.NaN,
   };
 }
 

@@ -14,7 +14,6 @@ import {
   SETTING,
   settingsPayload,
 } from "../src/http2/frames.ts";
-import { encodeHeaderBlock } from "../src/http2/header-encoder.ts";
 
 const IN_FLIGHT = 100;
 /** A method of a listener. */
@@ -31,7 +30,7 @@ const MESSAGE_HEAD_BYTES = 5;
 /** The state of one connection. */
 interface Sending {
   readonly socket: Socket;
-  readonly head: Buffer;
+  readonly heads: ReturnType<typeof headsOf>;
   readonly allowed: Buffer;
   readonly messages: readonly Buffer[];
   readonly requests: number;
@@ -44,15 +43,28 @@ interface Sending {
   readonly bodies: Map<number, Buffer>;
 }
 
-function headOf(path: string): Buffer {
-  return encodeHeaderBlock([
-    [":method", "POST"],
-    [":scheme", "http"],
-    [":authority", "latchkey"],
-    [":path", path],
-    ["content-type", "application/grpc"],
-    ["te", "trailers"],
-  ]);
+/**
+ * The head of the first call, and that of every further one: like Envoy and h2load, the client names fields of the static table by
+ * their index, and of the dynamic table after the first call (RFC 7541).
+ */
+function headsOf(path: string): { readonly first: Buffer; readonly further: Buffer } {
+  // `:method: POST` and `:scheme: http`, then the names `:authority`, `:path` and `content-type`.
+  const known = Buffer.of(0x83, 0x86);
+  const first = [
+    [Buffer.of(0x41), "latchkey"],
+    [Buffer.of(0x44), path],
+    [Buffer.of(0x5f), "application/grpc"],
+    [Buffer.concat([Buffer.of(0x40), textOf("te")]), "trailers"],
+  ] as const;
+  return {
+    first: Buffer.concat([known, ...first.flatMap(([name, value]) => [name, textOf(value)])]),
+    further: Buffer.concat([known, Buffer.of(0xc1, 0xc0, 0xbf, 0xbe)]),
+  };
+}
+
+/** A string of less than 127 bytes without Huffman coding. */
+function textOf(text: string): Buffer {
+  return Buffer.concat([Buffer.of(text.length), Buffer.from(text, "latin1")]);
 }
 
 /**
@@ -70,7 +82,7 @@ export async function sendCalls(
   const socket = connect({ host: grpc.slice(0, colon), port: Number(grpc.slice(colon + 1)), noDelay: true });
   const sending: Sending = {
     socket,
-    head: headOf(path),
+    heads: headsOf(path),
     allowed,
     messages,
     requests,
@@ -131,10 +143,11 @@ function fillWindow(sending: Sending): void {
     const message = messages[sending.sent % messages.length] ?? Buffer.alloc(0);
     if (message.length > sending.window) break;
     sending.window -= message.length;
+    const head = sending.sent === 0 ? sending.heads.first : sending.heads.further;
     const streamId = 2 * sending.sent + 1;
     sending.sent++;
     frames.push(
-      encodeFrame(FRAME.HEADERS, FLAG.END_HEADERS, streamId, sending.head),
+      encodeFrame(FRAME.HEADERS, FLAG.END_HEADERS, streamId, head),
       encodeFrame(FRAME.DATA, FLAG.END_STREAM, streamId, message),
     );
   }

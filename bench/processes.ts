@@ -6,10 +6,33 @@ const TICKS_PER_SECOND = 100;
 
 /** Pins a process with all its threads to one core. */
 export async function pin(pid: number, core: number): Promise<void> {
-  const child = await startChild("taskset", ["-a", "-c", "-p", String(core), String(pid)], {
-    env: process.env,
-  });
+  await allowCores(pid, String(core));
+}
+
+/** Runs this with some processes pinned to one core, and then lets them run where they could run before. */
+export async function onCore<Result>(
+  core: number,
+  pids: readonly number[],
+  run: () => Promise<Result>,
+): Promise<Result> {
+  const before = await Promise.all(pids.map(allowedCores));
+  try {
+    for (const pid of pids) await pin(pid, core);
+    return await run();
+  } finally {
+    for (const [at, pid] of pids.entries()) await allowCores(pid, before[at] ?? "");
+  }
+}
+
+/** @param cores a list such as `0-1,3` */
+async function allowCores(pid: number, cores: string): Promise<void> {
+  const child = await startChild("taskset", ["-a", "-c", "-p", cores, String(pid)], { env: process.env });
   if ((await child.exited) !== 0) throw new Error(child.output());
+}
+
+async function allowedCores(pid: number): Promise<string> {
+  const status = await readFile(`/proc/${pid}/status`, "utf8");
+  return /Cpus_allowed_list:\s+(\S+)/.exec(status)?.[1] ?? "";
 }
 
 /** The processor time of a process in microseconds. Other load on the machine does not count. */

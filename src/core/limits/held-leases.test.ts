@@ -232,33 +232,33 @@ describe("tokens are requested ahead of need", () => {
   };
 
   test("twice the demand of the last 100 ms beyond the present request", () => {
-    expect(aheadTokens(busy(), 1, 10)).toBe(6);
-    expect(aheadTokens(busy(), 4, 10)).toBe(0);
-    expect(aheadTokens(busy(), 5, 10)).toBe(0);
+    expect(aheadTokens(busy(), 1, 1, 10)).toBe(6);
+    expect(aheadTokens(busy(), 1, 4, 10)).toBe(0);
+    expect(aheadTokens(busy(), 1, 5, 10)).toBe(0);
   });
 
   test("at most a tenth of the capacity, so none for a small limit", () => {
-    expect(aheadTokens(busy({ capacity: 59 }), 1, 10)).toBe(5);
-    expect(aheadTokens(busy({ capacity: 9 }), 1, 10)).toBe(0);
+    expect(aheadTokens(busy({ capacity: 59 }), 1, 1, 10)).toBe(5);
+    expect(aheadTokens(busy({ capacity: 9 }), 1, 1, 10)).toBe(0);
   });
 
   test("not at all with `lease: off`", () => {
-    expect(aheadTokens(busy({ leased: false }), 1, 10)).toBe(0);
+    expect(aheadTokens(busy({ leased: false }), 1, 1, 10)).toBe(0);
     expect(shouldPrefetch(busy({ leased: false }), 1, 10)).toBe(false);
   });
 
   test("for a demand that fades within 200 ms", () => {
-    expect(aheadTokens(busy(), 0, 99)).toBe(8);
-    expect([100, 150, 175, 199].map((ms) => aheadTokens(busy(), 0, ms))).toEqual([8, 4, 2, 1]);
-    expect(aheadTokens(busy(), 0, 200)).toBe(0);
-    expect(aheadTokens(busy(), 0, 1000)).toBe(0);
+    expect(aheadTokens(busy(), 1, 0, 99)).toBe(8);
+    expect([100, 150, 175, 199].map((ms) => aheadTokens(busy(), 1, 0, ms))).toEqual([8, 4, 2, 1]);
+    expect(aheadTokens(busy(), 1, 0, 200)).toBe(0);
+    expect(aheadTokens(busy(), 1, 0, 1000)).toBe(0);
   });
 
   test("for the demand of two windows together", () => {
     const holder = busy();
     recordDemand(holder, 3, 150);
-    expect(aheadTokens(holder, 0, 150)).toBe(10);
-    expect(aheadTokens(holder, 0, 250)).toBe(3);
+    expect(aheadTokens(holder, 1, 0, 150)).toBe(10);
+    expect(aheadTokens(holder, 1, 0, 250)).toBe(3);
   });
 
   describe("while half of the bucket is left", () => {
@@ -270,13 +270,13 @@ describe("tokens are requested ahead of need", () => {
       holder.waiting = 1;
       return holder;
     };
-    const ahead = (holder: LeaseHolder, nowMs: number) => aheadTokens(holder, holder.waiting, nowMs);
+    const ahead = (holder: LeaseHolder, nowMs: number) => aheadTokens(holder, 1, holder.waiting, nowMs);
 
     test("what is expected in the time that a lease is held, at the rate of the last second", () => {
       expect(ahead(steady(5), 1000)).toBe(1 + 3);
       const unwanted = steady(5);
       unwanted.waiting = 0;
-      expect(aheadTokens(unwanted, 1, 1000)).toBe(3);
+      expect(aheadTokens(unwanted, 1, 1, 1000)).toBe(3);
     });
 
     test("nothing if a further request is less likely than not, because the rest must be returned", () => {
@@ -284,6 +284,27 @@ describe("tokens are requested ahead of need", () => {
       expect(ahead(steady(2), 250)).toBe(0);
       expect(ahead(steady(3), 500)).toBe(1 + 2);
       expect(ahead(steady(5), 2000)).toBe(0);
+    });
+
+    test("for whole requests of the present cost only, because the rest could not be spent", () => {
+      const withCost = (cost: number, capacity: number) => {
+        const holder = createLeaseHolder({ ...limit, capacity }, 0);
+        for (let at = 0; at < 5; at++) recordDemand(holder, cost, at * 250);
+        grant(holder, "a", cost, 1000, true);
+        holder.waiting = cost;
+        return aheadTokens(holder, cost, cost, 1000);
+      };
+      expect(withCost(5, 1000)).toBe(5 + 15);
+      expect(withCost(5, 190)).toBe(5 + 10);
+      expect(withCost(5, 99)).toBe(0);
+      expect(withCost(50, 600)).toBe(0);
+    });
+
+    test("nothing for a rare request of a high cost", () => {
+      const holder = createLeaseHolder({ ...limit, capacity: 1000 }, 0);
+      for (const ms of [0, 900]) recordDemand(holder, 5, ms);
+      grant(holder, "a", 5, 900, true);
+      expect(aheadTokens(holder, 5, 5, 900)).toBe(0);
     });
 
     test("at most a tenth of the capacity, and nothing with `lease: off`", () => {

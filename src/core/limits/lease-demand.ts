@@ -23,23 +23,21 @@ export function shouldPrefetch(holder: LeaseHolder, cost: number, nowMs: number)
  * Tokens to request ahead of need, at most a tenth of the capacity, so none for small buckets. They are twice the demand of the last
  * 100 ms without the current requests. A single request thus leases only its cost, and nothing has to be returned. While at least
  * half of the bucket is left, they are enough for the whole time that a lease is held, at the rate of the last second.
+ * @param cost of the request that is sent for
  */
-export function aheadTokens(holder: LeaseHolder, currentTokens: number, nowMs: number): number {
+export function aheadTokens(holder: LeaseHolder, cost: number, currentTokens: number, nowMs: number): number {
   const burst = tokensIn(holder.burst, nowMs / BURST_WINDOW_MS) - currentTokens;
-  const ahead = Math.ceil(2 * Math.max(0, burst));
-  return Math.min(maxAhead(holder), Math.max(ahead, aheadWhileHeld(holder, currentTokens, nowMs)));
+  const ahead = Math.min(maxAhead(holder), Math.ceil(2 * Math.max(0, burst)));
+  return holder.isHalfFull ? Math.max(ahead, aheadWhileHeld(holder, cost, currentTokens, nowMs)) : ahead;
 }
 
-function aheadWhileHeld(
-  { isHalfFull, recent, waiting }: LeaseHolder,
-  currentTokens: number,
-  nowMs: number,
-): number {
-  if (!isHalfFull) return 0;
-  const expected =
-    ((tokensIn(recent, nowMs / RECENT_WINDOW_MS) - currentTokens) * HELD_MS) / RECENT_WINDOW_MS;
-  // A lease that is probably not used up costs a message more than it saves.
-  return expected < 1 ? 0 : waiting + Math.round(expected);
+/** Only for whole requests, and if one is likely: what is not used up costs a message more than it saves. */
+function aheadWhileHeld(holder: LeaseHolder, cost: number, currentTokens: number, nowMs: number): number {
+  const { recent, waiting } = holder;
+  const further = tokensIn(recent, nowMs / RECENT_WINDOW_MS) - currentTokens;
+  const expected = (further / cost) * (HELD_MS / RECENT_WINDOW_MS);
+  const requests = Math.min(Math.round(expected), Math.floor((maxAhead(holder) - waiting) / cost));
+  return expected < 1 || requests < 1 ? 0 : waiting + requests * cost;
 }
 
 function maxAhead({ limit }: LeaseHolder): number {

@@ -32,7 +32,7 @@ export function beginLeaseRequest(
   const settlements = settling.map((ended) => settlementOf(ended, nowMs));
   holder.inFlight = { leaseId, cost, sentMs: nowMs, settling };
   const waiting = Math.max(cost, holder.waiting);
-  const ahead = aheadTokens(holder, waiting, nowMs);
+  const ahead = aheadTokens(holder, cost, waiting, nowMs);
   const held = availableTokens(holder, nowMs);
   return { settlements, request: { leaseId, cost, waiting, ahead, held } };
 }

@@ -10,6 +10,7 @@ import { beforeAll, expect, onTestFinished, test } from "vitest";
 import { removeAtEnd } from "../../test/support/at-end.ts";
 import type { TestedCa, TestedCertificate } from "../../test/support/certificates.ts";
 import { createCa } from "../../test/support/certificates.ts";
+import { memorySocket } from "../../test/support/memory-socket.ts";
 import { freePort } from "../../test/support/redis.ts";
 import type { ListenerOptions, TlsSource } from "./listener.ts";
 import { openListener } from "./listener.ts";
@@ -180,6 +181,21 @@ test("bytes that are no handshake close their connection", async () => {
   client.resume().write("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
   await once(client, "close");
   expect(connections).toEqual([]);
+});
+
+test("a connection whose handshake fails or takes too long is closed", async () => {
+  const { server } = await open("127.0.0.1:0", { tls: source().tls });
+  const { socket } = memorySocket({ onSent: () => undefined });
+  // Node reports both in this way, and closes only some of them itself.
+  server.emit("tlsClientError", new Error("TLS handshake timeout"), socket);
+  expect(socket.destroyed).toBe(true);
+});
+
+test("responses are sent without the delay of Nagle's algorithm, with TLS and without", async () => {
+  for (const tls of [{ tls: source().tls }, {}]) {
+    const { server } = await open("127.0.0.1:0", tls);
+    expect(Reflect.get(server, "noDelay")).toBe(true);
+  }
 });
 
 test("a changed certificate is shown to new connections, and still not below TLS 1.2", async () => {

@@ -3,7 +3,7 @@ import { existsSync, mkdtempSync, unlinkSync } from "node:fs";
 import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { expect, onTestFinished, test } from "vitest";
+import { expect, onTestFinished, test, vi } from "vitest";
 import { removeAtEnd } from "../../test/support/at-end.ts";
 import { connectFrames, HEAD, headers, OPENING } from "../../test/support/http2-frames.ts";
 import { connectionDeps } from "../../test/support/memory-frames.ts";
@@ -71,6 +71,7 @@ test("a server that listens again serves the connections of both listeners, and 
   const listen = `unix:${socketPath()}`;
   const { server, streams } = await start({ listen });
   const first = await connectTo(listen, headers(1));
+  await server.listenAgain();
   unlinkSync(pathOf(listen));
   await server.listenAgain();
   expect(existsSync(pathOf(listen))).toBe(true);
@@ -111,4 +112,13 @@ test("a server that closes ends the connections that are still open after the ti
   await server.close(0);
   await client.closed;
   expect(streams.map(({ state }) => state)).toEqual(["closed"]);
+});
+
+test("a server that is closed has no timers", async () => {
+  vi.useFakeTimers({ toFake: ["setInterval", "clearInterval", "setTimeout", "clearTimeout"] });
+  onTestFinished(() => void vi.useRealTimers());
+  const { server } = await start();
+  expect(vi.getTimerCount()).toBeGreaterThan(0);
+  await server.close(60_000);
+  expect(vi.getTimerCount()).toBe(0);
 });

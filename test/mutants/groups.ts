@@ -65,6 +65,7 @@ const GROUPS: readonly MutantGroup[] = [
       "src/core/limits/lease-holder.ts",
       "src/core/limits/lease-request.ts",
       "src/core/limits/leased-bucket.ts",
+      "src/core/limits/local-share.ts",
       "src/core/limits/pooled-take.ts",
       "src/core/limits/token-bucket.ts",
     ],

@@ -142,6 +142,7 @@ const GROUPS: readonly MutantGroup[] = [
       "src/core/quotas/quota-charge.ts",
       "src/core/quotas/quota-counter.ts",
       "src/core/quotas/quota-exchange.ts",
+      "src/core/quotas/quota-look.ts",
     ],
     // Without the random histories of `quota-model.test.ts`, which would take seconds for each mutant.
     tests: [

@@ -65,6 +65,7 @@ const GROUPS: readonly MutantGroup[] = [
       "src/core/limits/lease-holder.ts",
       "src/core/limits/lease-request.ts",
       "src/core/limits/leased-bucket.ts",
+      "src/core/limits/local-share.ts",
       "src/core/limits/pooled-take.ts",
       "src/core/limits/token-bucket.ts",
     ],
@@ -171,6 +172,7 @@ const GROUPS: readonly MutantGroup[] = [
       "src/core/quotas/quota-charge.ts",
       "src/core/quotas/quota-counter.ts",
       "src/core/quotas/quota-exchange.ts",
+      "src/core/quotas/quota-look.ts",
     ],
     // Without the random histories of `quota-model.test.ts`, which would take seconds for each mutant.
     tests: [

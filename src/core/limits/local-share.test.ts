@@ -33,7 +33,7 @@ function instanceOf(membership: Membership | undefined, sinceMs = 1000) {
       cost,
       0,
     );
-  return { clock, take, takeAll };
+  return { clock, shares, take, takeAll };
 }
 
 const known: Membership = { members: 4, contactMs: 500, counted: true };
@@ -148,6 +148,47 @@ describe("while the store is unavailable", () => {
     expect(five.take("b", 5)).toMatchObject({ ok: true });
     // Below one token it could never admit, so it does not admit a cost of 0 either.
     expect(instanceOf({ ...known, members: 11 }).take("b", 0)).toMatchObject(denied);
+  });
+
+  test("a request with one share below a token is denied, whatever the others hold", () => {
+    const { clock, shares } = instanceOf(known);
+    clock.nowMs += 100_000;
+    const small = { ...limit, capacity: 3 };
+    const demands = [
+      { bucketId: "b", limit },
+      { bucketId: "c", limit: small },
+    ];
+    expect(shares.take(demands, 1, 0)).toMatchObject(denied);
+  });
+
+  test("shares are forgotten when all of their outages are over, and not before", () => {
+    let nowMs = 1000;
+    const outages: { readonly sinceMs: number; over: boolean; isOver(): boolean }[] = [];
+    const begin = (sinceMs: number) => {
+      const outage = { sinceMs, over: false, isOver: () => outage.over };
+      outages.push(outage);
+      return outage;
+    };
+    const shares = createLocalShares({
+      membership: () => ({ members: 1, contactMs: nowMs, counted: true }),
+      outageOf: () => outages.at(-1),
+      monotonicMs: () => nowMs,
+      localMaxMs: () => LOCAL_MAX_MS,
+      maxBuckets: 2,
+    });
+    const take = (bucketId: string) => shares.take([{ bucketId, limit }], 0, 0);
+    begin(nowMs);
+    nowMs += 1000;
+    expect([take("a"), take("b"), take("c")]).toMatchObject([{ ok: true }, { ok: true }, denied]);
+    const second = begin(nowMs);
+    expect(take("c")).toMatchObject(denied);
+    // The first outage goes on, so nothing is forgotten with the second one.
+    second.over = true;
+    begin(nowMs);
+    expect(take("c")).toMatchObject(denied);
+    for (const outage of outages) outage.over = true;
+    begin(nowMs);
+    expect([take("c"), take("d"), take("a")]).toMatchObject([{ ok: true }, { ok: true }, denied]);
   });
 
   test("of a bucket whose server responds, the newest outage of the request's servers counts", () => {

@@ -125,9 +125,9 @@ describe("a look at a quota", () => {
   test("denies by the exhausted quota with the longest wait", async () => {
     const { state, look, demand } = open();
     const quotas: readonly Quota[] = [
-      DAY,
-      { ...DAY, name: "monthly", every: "month" },
       { ...DAY, name: "hourly", every: "hour" },
+      { ...DAY, name: "monthly", every: "month" },
+      DAY,
     ];
     const demands = chargedDemands(quotas, { family: "x", role: "r" }, calendars);
     await look.look(demands, state.nowMs);
@@ -136,7 +136,7 @@ describe("a look at a quota", () => {
       ok: false,
       retryAfterSeconds: 12 * 3600,
       quota: { name: "daily", limit: 100, resetsAtMs: Date.UTC(2027, 4, 11) },
-      rates: [{ name: "daily" }, { name: "monthly" }, { name: "hourly" }],
+      rates: [{ name: "hourly" }, { name: "monthly" }, { name: "daily" }],
     });
     look.waiting(demand.counterId, -100);
     expect(await look.look(demands, state.nowMs)).toMatchObject({ quota: { name: "hourly" } });
@@ -201,6 +201,20 @@ describe("a look at a quota", () => {
       expect(await ask()).toMatchObject({ ok: false, reason: "quota_exceeded" });
     },
   );
+
+  test("without the store denies with `deny` if one of several quotas is unknown", async () => {
+    const { state, look, ask } = open("deny");
+    expect((await ask()).ok).toBe(true);
+    state.isUp = false;
+    const quotas = [DAY, { ...DAY, name: "monthly", every: "month" } as const];
+    const demands = chargedDemands(quotas, { family: "x", role: "r" }, calendars);
+    expect(await look.look(demands, state.nowMs)).toEqual({
+      ok: false,
+      reason: "limits_unavailable",
+      retryAfterSeconds: 1,
+      rates: [],
+    });
+  });
 
   test("is forgotten with a reset", async () => {
     const { state, look, demand, ask } = open();

@@ -118,7 +118,7 @@ function createVerifierForIssuer(
   return {
     verify(token, nowMs) {
       if (token.length > issuer.maxTokenBytes) return rejected("token_too_long");
-      const id = hash("sha256", token, "base64url");
+      const id = hash("sha256", token, "binary");
       const known = cache.get(id);
       const generation = keys.generation();
       if (known !== undefined && known.generation === generation)

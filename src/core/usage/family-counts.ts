@@ -7,7 +7,7 @@ interface Counted {
 }
 
 /**
- * Counts what one family uses. A family of one route, which is the rule, takes 96 bytes, where an amount takes 290. A class, because
+ * Counts what one family uses. A family of one route, which is the rule, takes 104 bytes, where an amount takes 290. A class, because
  * an object with its own functions would take more.
  */
 export class FamilyCounts {

@@ -1,9 +1,9 @@
-import type { Decision } from "../decision/decision.ts";
+import type { Decision, Reason } from "../decision/decision.ts";
 import type { Principal } from "../decision/principal.ts";
 import { ownerOf } from "../decision/principal.ts";
 import type { Mode } from "../policy/policy.ts";
 import { FamilyCounts } from "./family-counts.ts";
-import { outcomeOf } from "./usage-amount.ts";
+import type { UsageOutcome } from "./usage-amount.ts";
 
 type MeteredKey = Pick<Principal, "family" | "owner" | "issuer" | "counts">;
 
@@ -34,6 +34,8 @@ export interface UsageMeterOptions {
 /** Bounds memory: a family of one route takes about 140 bytes. */
 const MAX_FAMILIES = 100_000;
 const MAX_FOREIGN_FAMILIES = 50_000;
+
+const LIMITED: ReadonlySet<Reason> = new Set<Reason>(["rate_limited", "quota_exceeded"]);
 
 /** On the path of every Check, so a known key and route costs no look-up in a table and no allocation. */
 export function createUsageMeter(options: UsageMeterOptions): UsageMeter {
@@ -79,4 +81,9 @@ export function createUsageMeter(options: UsageMeterOptions): UsageMeter {
       return taken;
     },
   };
+}
+
+function outcomeOf(reason: Reason): UsageOutcome {
+  if (reason === "allowed") return "allowed";
+  return LIMITED.has(reason) ? "limited" : "denied";
 }

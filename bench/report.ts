@@ -39,9 +39,8 @@ export function formatSection({ title, baseline, rows, missing = [] }: Section):
       return [figure ? formatFigure(figure) : "", ...ratio];
     }),
   ]);
-  return [`### ${title}`, "", table(head, lines), ...missing.map((what) => `\nMissing: ${what}`), ""].join(
-    "\n",
-  );
+  const notes = missing.map((what) => `\nMissing: ${what}`);
+  return [`### ${title} (×: of ${baseline})`, "", table(head, lines), ...notes, ""].join("\n");
 }
 
 function formatFigure({ median, least, most }: Figure): string {

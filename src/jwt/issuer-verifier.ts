@@ -109,7 +109,9 @@ function createVerifierForIssuer(
   policy: Policy,
   { cacheSize }: IssuerVerifierOptions,
 ): KeyVerifier {
-  const cache = createClockCache<string, CachedPrincipal>(cacheSize);
+  const cache = createClockCache<string, CachedPrincipal>(cacheSize, ({ principal }) =>
+    principal.counts?.release(),
+  );
   const rejected = (cause: TokenRejection): Verification => ({
     ok: false,
     reason: cause === "keys_unavailable" ? "credential_unavailable" : "credential_invalid",

@@ -34,7 +34,13 @@ export function createClockCache<Key, Value extends {}>(
   onEvict?: (value: Value) => void,
 ): ClockCache<Key, Value> {
   const state: State<Key, Value> = {
-    ...{ max, places: new Map(), keys: [], values: [], used: new Uint8Array(max), free: [], hand: 0 },
+    max,
+    places: new Map(),
+    keys: [],
+    values: [],
+    used: new Uint8Array(max),
+    free: [],
+    hand: 0,
   };
   const { places, keys, values, used, free } = state;
   return {

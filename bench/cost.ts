@@ -37,9 +37,10 @@ const nowMs = Date.now();
 let storeRequests = 0;
 let outcome = "";
 
-async function createBenchCheck(roleLimits: string) {
+async function createBenchCheck(roleLimits: string, isEmbedded: boolean) {
   const fallback = createBucketStore({ maxBuckets: 1000 });
-  const limits = grantedLimits({ monotonicMs: () => 1000, fallback }, () => storeRequests++);
+  const leases = grantedLimits({ monotonicMs: () => 1000, fallback }, () => storeRequests++);
+  const limits = isEmbedded ? undefined : leases;
   const services = await createDecisionServices(benchPolicy(10, roleLimits), 1_000_000, NO_OVERRIDES, limits);
   const metrics = createMetrics({ version: "bench", nowMs: () => nowMs, outputDropped: () => 0 });
   metrics.policyInForce(services.policy);
@@ -65,6 +66,8 @@ interface Case {
   /** The number of different keys. */
   readonly tokens: number;
   readonly textOf: (token: string) => string;
+  /** Buckets in memory, as without Redis. Absent: leases. */
+  readonly isEmbedded?: boolean;
 }
 
 const ALL = WARM_UP + 2 * CHECKS;
@@ -78,6 +81,14 @@ const CASES: Readonly<Record<string, Case>> = {
     textOf: whole,
   },
   "allowed, a new key": { expected: "allow", limits: ONE_LIMIT, tokens: ALL, textOf: whole },
+  // More keys than the caches of responses and demands have places. All tokens are known from the warm-up.
+  "allowed, many keys in turn, no Redis": {
+    expected: "allow",
+    limits: ONE_LIMIT,
+    tokens: WARM_UP,
+    textOf: whole,
+    isEmbedded: true,
+  },
   "denied, no key": { expected: "credential_missing", limits: ONE_LIMIT, tokens: 1, textOf: () => "" },
   "denied, a forged key": { expected: "credential_invalid", limits: ONE_LIMIT, tokens: ALL, textOf: forged },
 };
@@ -100,8 +111,8 @@ function run(program: string, name: string): string {
   return execFileSync(process.execPath, [...process.execArgv, program, name], { encoding: "utf8" });
 }
 
-async function costOf({ limits, tokens, textOf }: Case): Promise<Cost> {
-  const { check, signer } = await createBenchCheck(limits);
+async function costOf({ limits, tokens, textOf, isEmbedded = false }: Case): Promise<Cost> {
+  const { check, signer } = await createBenchCheck(limits, isEmbedded);
   const sent = await Promise.all(
     Array.from({ length: tokens }, async (_, at) => {
       const token = textOf(await signer.sign(benchRecord(at, nowMs)));

@@ -27,10 +27,7 @@ export function section(
 export function formatSection({ title, baseline, rows, missing = [] }: Section): string {
   const columns = Object.keys(Object.values(rows)[0] ?? {});
   const base = (column: string) => rows[baseline]?.[column]?.median ?? 0;
-  const head = [
-    "",
-    ...columns.flatMap((column) => [column, ...(base(column) === 0 ? [] : [`× ${baseline}`])]),
-  ];
+  const head = ["", ...columns.flatMap((column) => (base(column) === 0 ? [column] : [column, "×"]))];
   const lines = Object.entries(rows).map(([name, figures]) => [
     name,
     ...columns.flatMap((column) => {
@@ -39,9 +36,8 @@ export function formatSection({ title, baseline, rows, missing = [] }: Section):
       return [figure ? formatFigure(figure) : "", ...ratio];
     }),
   ]);
-  return [`### ${title}`, "", table(head, lines), ...missing.map((what) => `\nMissing: ${what}`), ""].join(
-    "\n",
-  );
+  const notes = missing.map((what) => `\nMissing: ${what}`);
+  return [`### ${title} (×: of ${baseline})`, "", table(head, lines), ...notes, ""].join("\n");
 }
 
 function formatFigure({ median, least, most }: Figure): string {

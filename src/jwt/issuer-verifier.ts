@@ -109,7 +109,9 @@ function createVerifierForIssuer(
   policy: Policy,
   { cacheSize }: IssuerVerifierOptions,
 ): KeyVerifier {
-  const cache = createClockCache<string, CachedPrincipal>(cacheSize(policy.issuers.length));
+  const cache = createClockCache<string, CachedPrincipal>(cacheSize(policy.issuers.length), ({ principal }) =>
+    principal.counts?.release(),
+  );
   const rejected = (cause: TokenRejection): Verification => ({
     ok: false,
     reason: cause === "keys_unavailable" ? "credential_unavailable" : "credential_invalid",
@@ -118,7 +120,7 @@ function createVerifierForIssuer(
   return {
     verify(token, nowMs) {
       if (token.length > issuer.maxTokenBytes) return rejected("token_too_long");
-      const id = hash("sha256", token, "base64url");
+      const id = hash("sha256", token, "binary");
       const known = cache.get(id);
       const generation = keys.generation();
       if (known !== undefined && known.generation === generation)

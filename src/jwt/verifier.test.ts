@@ -5,6 +5,7 @@ import { jwkSet, newJwk } from "../../test/support/jwk.ts";
 import type { Verification } from "../core/decision/ports.ts";
 import type { KeyRecord } from "../core/keys/key-record.ts";
 import { claimsOf } from "../core/keys/key-record.ts";
+import { FamilyCounts } from "../core/usage/family-counts.ts";
 import type { KeyRing } from "./key-ring.ts";
 import { createKeyRing, joinKeys, secretKid } from "./key-ring.ts";
 import { parseKeySet } from "./key-set.ts";
@@ -343,6 +344,17 @@ describe("the token cache", () => {
     );
     for (const text of [first, second, first, third, first, second]) await verifier.verify(text, NOW * 1000);
     expect(results).toEqual(["miss", "miss", "hit", "miss", "hit", "miss"]);
+  });
+
+  test("the counts of a family do not keep an evicted key in memory", async () => {
+    const verifier = createVerifier({ ...names, ring: () => ring, cacheSize: 1 });
+    const verified = await verifier.verify(token, NOW * 1000);
+    if (!verified.ok) throw new Error(verified.reason);
+    const counts = new FamilyCounts("acme");
+    counts.reachedFrom(verified.principal);
+    expect(verified.principal.counts).toBe(counts);
+    await verifier.verify(forge(validHeader(), { ...validClaims(), name: "other" }), NOW * 1000);
+    expect(verified.principal.counts).toBeUndefined();
   });
 
   test("the cache never keeps a rejected token", async () => {

@@ -32,11 +32,11 @@ export interface CachingVerifier extends KeyVerifier {
  * promise. Caches only the principal, under the SHA-256 of the whole token, and not beyond `exp`.
  */
 export function createVerifier(options: VerifierOptions): CachingVerifier {
-  const cache = createClockCache<string, Principal>(options.cacheSize);
+  const cache = createClockCache<string, Principal>(options.cacheSize, ({ counts }) => counts?.release());
   return {
     clear: () => cache.clear(),
     verify(token, nowMs) {
-      const id = hash("sha256", token, "base64url");
+      const id = hash("sha256", token, "binary");
       const known = cache.get(id);
       options.observe?.(known === undefined ? "miss" : "hit");
       if (known !== undefined) return expiryVerdict(known, nowMs);

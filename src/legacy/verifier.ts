@@ -135,7 +135,10 @@ function createLookUp(options: LegacyVerifierOptions, cache: ReturnType<typeof c
 function createCache({ cacheSize, monotonicMs }: LegacyVerifierOptions) {
   /** Keyed by id and not by hash, because instances may hash with different secrets during a rotation. */
   const hashes = new Map<string, string>();
-  const known = createClockCache<string, Known>(cacheSize, ({ principal }) => hashes.delete(principal.keyId));
+  const known = createClockCache<string, Known>(cacheSize, ({ principal }) => {
+    hashes.delete(principal.keyId);
+    principal.counts?.release();
+  });
   /** Until when a key counts as unknown. Separate from the known keys, so that invalid keys cannot evict them. */
   const unknown = createClockCache<string, number>(MAX_UNKNOWN);
   let [changes, trust] = [0, 0];
@@ -179,5 +182,7 @@ function principalOf(record: KeyRecord): Principal {
     expiresAt,
     refreshAfter,
     legacy: migratedAt === undefined ? {} : { migratedAt },
+    usedAt: undefined,
+    counts: undefined,
   };
 }

@@ -1,4 +1,5 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
+import type { Principal } from "../core/decision/principal.ts";
 import type { KeyStore } from "../core/keys/ports.ts";
 import type { RevocationView } from "../core/revocation/revocation-view.ts";
 import { logTransitions } from "../telemetry/outage-log.ts";
@@ -12,8 +13,8 @@ export interface BackgroundDeps {
 }
 
 export interface BackgroundWork {
-  /** Notes that a key was just used. Costs one entry in memory; no Check waits for the store. */
-  recordUse(keyId: string): void;
+  /** Notes that a key was just used. No Check waits for the store. */
+  recordUse(key: UsedKey): void;
 }
 
 const RECORD_EVERY_MS = 2000;
@@ -22,18 +23,25 @@ const COUNT_EVERY_MS = 15_000;
 /** Rows per turn: other commands to the store wait behind a turn. */
 const PORTION = 500;
 /** Beyond this many pending keys, further ones wait for a later use. */
-const MAX_PENDING = 200_000;
+const MAX_PENDING = 100_000;
+
+type UsedKey = Pick<Principal, "keyId" | "usedAt">;
 
 /** Work beside the requests, a little at a time: records last uses, deletes expired data and counts keys. */
 export function startBackgroundWork(
   { log, shutdown, clock, metrics }: Runtime,
   { store, view }: BackgroundDeps,
 ): BackgroundWork {
-  const pending = new Map<string, number>();
+  /** Each key once. The keys themselves note their last use. */
+  const pending: UsedKey[] = [];
   const nowSeconds = () => Math.floor(clock.storeNowMs() / 1000);
   const recordPortion = async () => {
-    const portion = new Map([...pending.entries().take(PORTION)]);
-    for (const keyId of portion.keys()) pending.delete(keyId);
+    const portion = new Map<string, number>();
+    for (const key of pending.splice(0, PORTION)) {
+      // The same key is here twice if it was verified again meanwhile.
+      portion.set(key.keyId, Math.max(portion.get(key.keyId) ?? 0, key.usedAt ?? 0));
+      key.usedAt = undefined;
+    }
     if (portion.size > 0) await store.noteUse(portion);
   };
   const sweep = async () => {
@@ -55,11 +63,15 @@ export function startBackgroundWork(
   ];
   shutdown.defer("the background work", async () => {
     await Promise.all(stops.map((stop) => stop()));
-    while (pending.size > 0) await recordPortion();
+    while (pending.length > 0) await recordPortion();
   });
   return {
-    recordUse(keyId) {
-      if (pending.size < MAX_PENDING) pending.set(keyId, nowSeconds());
+    recordUse(key) {
+      if (key.usedAt === undefined) {
+        if (pending.length >= MAX_PENDING) return;
+        pending.push(key);
+      }
+      key.usedAt = nowSeconds();
     },
   };
 }

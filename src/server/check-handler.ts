@@ -120,7 +120,7 @@ export function createChecks(
       const { principal } = decision;
       // Tokens of other issuers have no record.
       if (decision.verdict === "allow" && principal !== undefined && principal.issuer === undefined)
-        background.recordUse(principal.keyId);
+        background.recordUse(principal);
     },
     onFault: (error, decisionId) => log.error({ err: error, decisionId }, FAULTS.check),
     onUndecodable: undecodableLog(FAULTS.undecodable),

@@ -154,6 +154,7 @@ function createCollection({ clock }: Pick<Runtime, "clock">, { meter, poster, pa
     let count = 0;
     for (const [family, counts] of taken) {
       poster.add(family, countedIn, packing.pack(family, counts.amount()));
+      counts.release();
       if (++count % FAMILIES_PER_TURN === 0) await nextTurn();
     }
   };

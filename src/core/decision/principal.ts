@@ -1,7 +1,8 @@
 import type { KeyBinding } from "../keys/key-binding.ts";
+import type { KeyMemory } from "./key-memory.ts";
 
 /** The holder of a key, from the verified key alone, before the policy applies. Times are NumericDates (seconds). */
-export interface Principal extends KeyBinding {
+export interface Principal extends KeyBinding, KeyMemory {
   /** `jti`: `<role>_<unix seconds>_<random>`. */
   readonly keyId: string;
   /** `fam`: the chain of refreshes that the key belongs to. Limits per key count the family. */

@@ -1,6 +1,5 @@
 import type { NamedValues } from "../cache/short-map.ts";
 import { ShortMap } from "../cache/short-map.ts";
-import type { Reason } from "../decision/decision.ts";
 
 /** What became of a request: `limited` if only a limit or a quota was in its way. */
 export const USAGE_OUTCOMES = ["allowed", "denied", "limited"] as const;
@@ -29,13 +28,6 @@ export interface UsageAmount extends UsageTotals {
 /** Routes per family and day. A policy can have thousands. */
 export const MAX_ROUTES = 20;
 export const OTHER_ROUTES = "other";
-
-const LIMITED: ReadonlySet<string> = new Set(["rate_limited", "quota_exceeded"]);
-
-export function outcomeOf(reason: Reason): UsageOutcome {
-  if (reason === "allowed") return "allowed";
-  return LIMITED.has(reason) ? "limited" : "denied";
-}
 
 export function noUsage(): UsageTotals {
   return { requests: noRequests(), cost: 0, units: new Map(), routes: new Map() };

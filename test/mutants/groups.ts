@@ -35,6 +35,7 @@ const GROUPS: readonly MutantGroup[] = [
     folder: "src/core/decision/{client-address,cookies,credential,path}.ts",
     files: [
       "src/core/decision/client-address.ts",
+      "src/core/decision/cookies.ts",
       "src/core/decision/credential.ts",
       "src/core/decision/path.ts",
     ],

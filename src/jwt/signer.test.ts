@@ -11,7 +11,7 @@ import { createVerifier } from "./verifier.ts";
 /** Of RS256 with 8192 bits, the largest key that signs; HS256 has 43. */
 const LONGEST_SIGNATURE = Math.ceil((8192 / 8) * (4 / 3));
 
-/** A text of any length of scopes: as many as the claim may have, of 64 characters each. */
+/** Scopes of at most 64 characters that have this length together, with a space between two. */
 function scopesOf(length: number): readonly string[] {
   return Array.from({ length: Math.ceil(length / 65) }, (_, at) =>
     "s".repeat(Math.min(64, length - at * 65)),
@@ -31,7 +31,10 @@ const LONGEST: KeyRecord = {
   issuedAt: 1_800_000_000,
   expiresAt: 1_834_560_000,
   refreshAfter: 1_834_500_000,
-  nets: Array.from({ length: MAX_KEY_NETS }, (_, at) => `${at + 1}001:1001:1001:1001:1001:1001:1001:1001/128`),
+  nets: Array.from(
+    { length: MAX_KEY_NETS },
+    (_, at) => `${at + 1}001:1001:1001:1001:1001:1001:1001:1001/128`,
+  ),
   certificate: "A".repeat(43),
   selfService: false,
   disabled: false,

@@ -28,6 +28,9 @@ const PRINCIPAL = {
   issuedAt: NOW,
   expiresAt: NOW + 1000,
   refreshAfter: NOW + 500,
+  // Nothing is noted on the key yet.
+  usedAt: undefined,
+  counts: undefined,
 };
 
 const verified = (more: object, nowMs = NOW * 1000) => verifyClaims({ ...CLAIMS, ...more }, nowMs);

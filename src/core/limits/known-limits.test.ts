@@ -24,11 +24,14 @@ function quotaDemand(more: Partial<Quota> = {}) {
   return demand ?? expect.unreachable();
 }
 
-function open(max = 3) {
+function open(max = 3, isReachable = true) {
   const returned: SharedLimit[] = [];
   const known = createKnownLimits(max, {
     requestTokens: async () => true,
-    returnLeases: async (shared) => void returned.push(shared),
+    async returnLeases(shared) {
+      returned.push(shared);
+      if (isReachable) known.deactivate(shared);
+    },
   });
   const bucket = (bucketId: string, nowMs = 0, of = limit) =>
     known.findBucket({ bucketId, limit: of }, nowMs);
@@ -53,6 +56,20 @@ describe("a bucket", () => {
     expect([availableTokens(first.holder, 0), returned]).toEqual([0, [first]]);
     expect([...known.all()]).toEqual([second]);
     expect([...known.active()]).toEqual([second]);
+  });
+
+  test("that was removed stays active until its leases are returned", () => {
+    const { known, bucket } = open(3, false);
+    const first = bucket("a");
+    hold(first, 4);
+    const second = bucket("a", 1, { ...limit });
+    expect([[...known.active()], [...known.all()], known.size()]).toEqual([
+      [first, second],
+      [second, first],
+      1,
+    ]);
+    known.deactivate(first);
+    expect([...known.all()]).toEqual([second]);
   });
 
   test("of another id is another one", () => {

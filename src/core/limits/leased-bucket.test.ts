@@ -71,6 +71,7 @@ describe("a denial", () => {
       grantedTokens: 0,
       waitUs: 2 * SECOND_US,
       leasesOutstanding: false,
+      isHalfFull: false,
     });
     const shared = bucketOf(5);
     shared.step(0, { leaseId: "other", cost: 4 });
@@ -78,6 +79,7 @@ describe("a denial", () => {
       grantedTokens: 0,
       waitUs: 2 * SECOND_US,
       leasesOutstanding: true,
+      isHalfFull: false,
     });
   });
 

@@ -85,7 +85,8 @@ describe(PLATFORMS["systemd.test.ts"], () => {
   test("its state and its audit log are its own, and no other user can read them", async () => {
     const modes = await machine.run("stat", "--format", "%U %a", "/var/lib/latchkey", "/var/log/latchkey");
     expect(modes.trim().split("\n")).toEqual(["latchkey 700", "latchkey 750"]);
-    await machine.run("test", "-s", "/var/log/latchkey/api.log");
+    // The first event is written a moment after the start.
+    await vi.waitFor(() => machine.run("test", "-s", "/var/log/latchkey/api.log"), WAIT);
   });
 
   test("systemctl reload loads a changed policy", async () => {

@@ -32,11 +32,11 @@ export interface SentinelSetup {
   readonly sentinels: readonly TestedSentinel[];
   /** With the credentials of the shipped user of the data nodes. */
   readonly url: string;
-  /** The port that the first Sentinel names. */
+  /** Resolves with the port that a majority of the Sentinels names, once there is one. */
   primaryPort(): Promise<number>;
   /** The number of failovers that the first Sentinel has logged. */
   failovers(): number;
-  /** Resolves with the new primary once a majority of the Sentinels names another one than this. */
+  /** The same, once it is another port than this. */
   failedOver(from: number, timeoutMs?: number): Promise<number>;
   /**
    * Makes a former primary a replica, and starts it if it has ended. A Sentinel would do so too, but only after eight
@@ -111,23 +111,35 @@ function createSetup(
   sentinels: readonly TestedSentinel[],
   args: readonly string[],
 ): SentinelSetup {
-  const named = async (sentinel: TestedSentinel) =>
-    Number((await sentinel.cli("SENTINEL", "GET-MASTER-ADDR-BY-NAME", MASTER)).split("\n")[1]);
-  const primaryPort = () => named(sentinels[0] ?? never());
+  /** Undefined if the Sentinel does not respond. */
+  const named = (sentinel: TestedSentinel) =>
+    sentinel.cli("SENTINEL", "GET-MASTER-ADDR-BY-NAME", MASTER).then(
+      (reply) => Number(reply.split("\n")[1]),
+      () => undefined,
+    );
+  /**
+   * One Sentinel may name a dead primary for as long as it stays dead: if the replica that it promotes ends meanwhile, and the others
+   * promote another one, its own failover does not end.
+   */
+  const majority = async () => {
+    const ports = await Promise.all(sentinels.map(named));
+    return ports.find((port) => ports.filter((other) => other === port).length > ports.length / 2);
+  };
+  const primaryPort = () => vi.waitFor(async () => (await majority()) ?? never(), WAIT);
   const setup: SentinelSetup = {
     nodes,
     sentinels,
     url: sentinelUrl(sentinels.map(({ port }) => port)),
     primaryPort,
     failovers: () => (sentinels[0]?.output() ?? "").split("+switch-master").length - 1,
-    async failedOver(from, timeout = WAIT.timeout) {
-      const majority = async () => {
-        const ports = await Promise.all(sentinels.map(named));
-        const others = ports.filter((port) => port !== from);
-        return others.length > sentinels.length / 2 ? others[0] : undefined;
-      };
-      return vi.waitFor(async () => (await majority()) ?? never(), { ...WAIT, timeout });
-    },
+    failedOver: (from, timeout = WAIT.timeout) =>
+      vi.waitFor(
+        async () => {
+          const port = await majority();
+          return port === undefined || port === from ? never() : port;
+        },
+        { ...WAIT, timeout },
+      ),
     async rejoin(port) {
       const primary = ["127.0.0.1", String(await primaryPort())] as const;
       const node = nodes.get(port) ?? never();

@@ -1,11 +1,11 @@
 import { memoize } from "../core/cache/memoize.ts";
 import { parseNetwork } from "../core/keys/ip-network.ts";
 import { MAX_KEY_NETS, THUMBPRINT } from "../core/keys/key-binding.ts";
+import { hasAtMostCharacters, MAX_KEY_NAME_CHARACTERS } from "../core/keys/key-name.ts";
 import type { KeyClaims } from "../core/keys/key-record.ts";
 import { isKeyId } from "../core/keys/key-record.ts";
 import { isJsonObject } from "./json-object.ts";
 
-const MAX_NAME_CHARACTERS = 128;
 const MAX_SCOPE_CHARACTERS = 4200;
 const IDENTIFIER = /^[A-Za-z0-9_.@/-]{1,128}$/;
 /** The form of names in the policy. */
@@ -72,9 +72,8 @@ function isText(value: unknown): value is string {
   return typeof value === "string";
 }
 
-/** Counts characters as the registration does: one beyond the Basic Multilingual Plane is one. */
 function isName(value: unknown): boolean {
-  return isText(value) && (value.length <= MAX_NAME_CHARACTERS || [...value].length <= MAX_NAME_CHARACTERS);
+  return isText(value) && hasAtMostCharacters(value, MAX_KEY_NAME_CHARACTERS);
 }
 
 function isIdentifier(value: unknown): boolean {

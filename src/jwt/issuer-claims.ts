@@ -3,13 +3,12 @@ import { z } from "zod";
 import type { Principal } from "../core/decision/principal.ts";
 import type { TokenRejection } from "../core/decision/token-rejection.ts";
 import { MAX_KEY_LIFE_SECONDS } from "../core/keys/key-lifecycle.ts";
+import { MAX_KEY_NAME_CHARACTERS } from "../core/keys/key-name.ts";
 import { NEVER } from "../core/keys/key-record.ts";
 import { memberOf, textAt, wordsAt } from "../core/policy/claims.ts";
 import type { Issuer } from "../core/policy/issuer.ts";
 import { foreignId } from "../core/policy/issuer.ts";
 import type { Policy, Role } from "../core/policy/policy.ts";
-
-const MAX_NAME_CHARACTERS = 128;
 
 // RFC 7519 §2: a NumericDate may have a fraction.
 const numericDate = z.number().min(0).max(NEVER).transform(Math.floor);
@@ -43,7 +42,7 @@ export function principalOf(
     role: role.name,
     ...(plan !== undefined && { plan }),
     scopes: scopesOf(claims, role, issuer),
-    name: [...name].slice(0, MAX_NAME_CHARACTERS).join(""),
+    name: [...name].slice(0, MAX_KEY_NAME_CHARACTERS).join(""),
     issuedAt: issuedAt(iat, issuer, nowMs),
     expiresAt: exp,
     // The issuer refreshes its tokens; Latchkey does not.

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import type { KeyFilter } from "../../core/keys/key-filter.ts";
+import { hasAtMostCharacters, MAX_KEY_NAME_CHARACTERS } from "../../core/keys/key-name.ts";
 import { pageLimit } from "../http/query-values.ts";
 import { isOwnerName, planName, roleName } from "../keys/schemas.ts";
 import { keyStatus } from "./key-schemas.ts";
@@ -7,11 +8,14 @@ import { keyStatus } from "./key-schemas.ts";
 /** A time (RFC 3339) as a NumericDate. Rounding up keeps the dates, in whole seconds, that are before it. */
 const instant = z.iso.datetime({ offset: true }).transform((text) => Math.ceil(Date.parse(text) / 1000));
 
-/** Counts characters as the names of keys do. */
+/** A part of a name. */
 const nameText = z
   .string()
-  .refine((text) => [...text].length <= 128, "must have at most 128 characters")
-  .meta({ maxLength: 128 });
+  .refine(
+    (text) => hasAtMostCharacters(text, MAX_KEY_NAME_CHARACTERS),
+    `must have at most ${MAX_KEY_NAME_CHARACTERS} characters`,
+  )
+  .meta({ maxLength: MAX_KEY_NAME_CHARACTERS });
 
 const filterMembers = {
   role: roleName.optional(),
@@ -21,7 +25,7 @@ const filterMembers = {
   plan: planName.optional().meta({ description: "The plan that the key was given." }),
   name_prefix: nameText.optional(),
   search: nameText.min(1).optional().meta({
-    maxLength: 128,
+    maxLength: MAX_KEY_NAME_CHARACTERS,
     description: "Is contained in the key id, the name, the owner or the family. Case is ignored.",
   }),
   issued_before: instant.optional(),

@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { canonicalNetwork, parseNetwork } from "../../core/keys/ip-network.ts";
 import { MAX_KEY_NETS, THUMBPRINT } from "../../core/keys/key-binding.ts";
+import { hasAtMostCharacters, MAX_KEY_NAME_CHARACTERS } from "../../core/keys/key-name.ts";
 import { isForeignId } from "../../core/policy/issuer.ts";
 
 /** Names appear in tables, headers and log lines: no control characters, line separators or lone surrogates. */
@@ -11,13 +12,13 @@ export function visibleText(maxCharacters: number) {
   return z
     .string()
     .refine(
-      (text) => text.length >= 1 && [...text].length <= maxCharacters,
+      (text) => text.length >= 1 && hasAtMostCharacters(text, maxCharacters),
       `must have 1 to ${maxCharacters} characters`,
     )
     .refine((text) => !NAME_FORBIDDEN.test(text), "must not contain control characters");
 }
 
-export const keyName = visibleText(128).meta({
+export const keyName = visibleText(MAX_KEY_NAME_CHARACTERS).meta({
   description: "A name for people to read. Latchkey does not verify it.",
   examples: ["my-app"],
 });

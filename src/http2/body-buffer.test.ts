@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { data, HEAD, headers } from "../../test/support/http2-frames.ts";
-import { memoryServer } from "../../test/support/memory-connection.ts";
+import { memoryProcess } from "../../test/support/memory-connection.ts";
 import { bufferBody, countBuffered } from "./body-buffer.ts";
 import type { LoadLimits, Stream } from "./connection-state.ts";
 import { FLAG } from "./frames.ts";
@@ -16,7 +16,7 @@ function serve({ maxBytes = 1000, buffered = { process: 10_000, connection: 10_0
   });
   const limits: Partial<LoadLimits> = { buffered };
   const onRequest = (stream: Stream) => Object.assign(stream, { onBody, onBodyRejected });
-  return { ...memoryServer({ onRequest, handlesInvalid: () => true }, limits), bodies };
+  return { ...memoryProcess({ onRequest, handlesInvalid: () => true }, limits), bodies };
 }
 
 function connect(options: Parameters<typeof serve>[0] = {}) {

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { data, headers, settings } from "../../test/support/http2-frames.ts";
-import { memoryServer } from "../../test/support/memory-connection.ts";
+import { memoryProcess } from "../../test/support/memory-connection.ts";
 import { FLAG, SETTING } from "./frames.ts";
 import { createLoad, maxBy } from "./load.ts";
 import { closeStream } from "./stream.ts";
@@ -18,7 +18,7 @@ test("the first item with the highest number is found, if one has a number above
 });
 
 test("§10.5: of too many incomplete requests, the connection with the most ends with all its streams, and others are served", () => {
-  const server = memoryServer({}, { incompleteRequests: 5 });
+  const server = memoryProcess({}, { incompleteRequests: 5 });
   const [many, complete, few] = [server.connect(), server.connect(), server.connect()];
   many.send(headers(1), headers(3), headers(5));
   // This client has the most streams, but has sent its requests.
@@ -36,14 +36,14 @@ test("§10.5: of too many incomplete requests, the connection with the most ends
 });
 
 test("§10.5: a client learns why its connection with the most incomplete requests ends", () => {
-  const server = memoryServer({}, { incompleteRequests: 1 });
+  const server = memoryProcess({}, { incompleteRequests: 1 });
   const client = server.connect();
   expect(client.send(headers(1), headers(3))).toEqual(["GOAWAY 3 ENHANCE_YOUR_CALM"]);
   expect([client.socket.socket.destroyed, server.load.incompleteRequests]).toEqual([true, 0]);
 });
 
 test("§10.5: the requests of a failed connection whose client does not read are given up before those of others", () => {
-  const server = memoryServer({}, { incompleteRequests: 5 });
+  const server = memoryProcess({}, { incompleteRequests: 5 });
   const [complete, failed, other] = [server.connect(), server.connect(), server.connect()];
   for (const { socket } of [complete, failed]) socket.stopReading();
   const error = headers(2);
@@ -61,7 +61,7 @@ test("§10.5: the requests of a failed connection whose client does not read are
 });
 
 test("without incomplete requests no connection ends", () => {
-  const server = memoryServer();
+  const server = memoryProcess();
   const client = server.connect();
   client.send(headers(1, undefined, ENDED_HEAD));
   server.load.onTooManyIncomplete();
@@ -71,7 +71,7 @@ test("without incomplete requests no connection ends", () => {
 
 test("§10.5: of too many bytes of bodies, the handler that has kept them for the longest time rejects its body", () => {
   const rejected: number[] = [];
-  const server = memoryServer(
+  const server = memoryProcess(
     {
       onRequest(stream) {
         stream.onBodyRejected = ({ id }) => rejected.push(id);
@@ -92,7 +92,7 @@ test("§10.5: of too many bytes of bodies, the handler that has kept them for th
 });
 
 test("§10.5: of too many bytes that wait for windows, the stream that has waited for the longest time is reset", async () => {
-  const server = memoryServer({}, { pending: { process: 10, connection: 100 } });
+  const server = memoryProcess({}, { pending: { process: 10, connection: 100 } });
   const [first, second] = [server.connect(), server.connect()];
   for (const client of [first, second]) client.send(settings([SETTING.INITIAL_WINDOW_SIZE, 0]), headers(1));
   const one = first.stream(1);
@@ -109,7 +109,7 @@ test("§10.5: of too many bytes that wait for windows, the stream that has waite
 });
 
 test("§10.5: of too many bytes that clients do not read, the connection that has waited for the longest time is cut off", async () => {
-  const server = memoryServer({}, { unsent: { process: 50_000, connection: 1000 } });
+  const server = memoryProcess({}, { unsent: { process: 50_000, connection: 1000 } });
   const [first, second] = [server.connect(), server.connect()];
   for (const { socket, send } of [first, second]) {
     send(headers(1));

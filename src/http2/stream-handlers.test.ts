@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 import type { Fields } from "../../test/support/http2-frames.ts";
 import { data, HEAD, headers, padded } from "../../test/support/http2-frames.ts";
 import type { MemoryConnection } from "../../test/support/memory-connection.ts";
-import { memoryConnection, memoryServer } from "../../test/support/memory-connection.ts";
+import { memoryConnection, memoryProcess } from "../../test/support/memory-connection.ts";
 import { drainConnection } from "./connection.ts";
 import type { ConnectionDeps, Stream } from "./connection-state.ts";
 import { ERROR_CODE, encodeFrame, encodeUint32s, FLAG, FRAME } from "./frames.ts";
@@ -258,7 +258,7 @@ test("§5.2: the window of a stream is replenished for DATA that does not end it
 });
 
 test("§10.5: incomplete requests have a limit over all connections, and the connection with the most of them ends", () => {
-  const server = memoryServer({}, { incompleteRequests: 3 });
+  const server = memoryProcess({}, { incompleteRequests: 3 });
   const [most, other] = [server.connect(), server.connect()];
   expect(most.send(headers(1), headers(3))).toEqual([]);
   expect(other.send(headers(1), headers(3, HEAD, ENDED_HEAD), headers(5, HEAD, ENDED_HEAD))).toEqual([]);

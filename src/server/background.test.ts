@@ -1,4 +1,5 @@
 import { expect, test, vi } from "vitest";
+import type { BackgroundDeps } from "./background.ts";
 import { startBackgroundWork } from "./background.ts";
 import type { Runtime } from "./runtime.ts";
 
@@ -14,13 +15,12 @@ function recording() {
     metrics: { keys: { counted: vi.fn(), frozen: vi.fn() } },
     // The work reads nothing else of the runtime.
   } as unknown as Runtime;
-  const store = {
-    noteUse: async (used: ReadonlyMap<string, number>) => void noted.push(...used),
-    sweep: async () => undefined,
-    count: async () => new Map(),
+  const store: BackgroundDeps["store"] = {
+    noteUse: async (used) => void noted.push(...used),
+    sweep: async () => 0,
+    count: async () => ({ unexpired: 0, selfService: 0 }),
     frozenUntil: async () => undefined,
   };
-  // @ts-expect-error the counts of keys are not recorded here
   const work = startBackgroundWork(runtime, { store, view: { sweep: async () => undefined } });
   return {
     ...work,

@@ -28,7 +28,7 @@ export interface MemoryConnection {
 }
 
 /** The process of several connections: each one is added to the load. */
-export function memoryServer(deps: Partial<ConnectionDeps> = {}, limits: Partial<LoadLimits> = {}) {
+export function memoryProcess(deps: Partial<ConnectionDeps> = {}, limits: Partial<LoadLimits> = {}) {
   const open = new Set<Connection>();
   const load = createLoad(open, { ...AMPLE, ...limits });
   return {
@@ -46,7 +46,7 @@ export function memoryConnection(
   deps: Partial<ConnectionDeps> = {},
   limits: Partial<LoadLimits> = {},
 ): MemoryConnection {
-  return memoryServer(deps, limits).connect();
+  return memoryProcess(deps, limits).connect();
 }
 
 const MIB = 1024 * 1024;

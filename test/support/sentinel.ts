@@ -125,21 +125,22 @@ function createSetup(
     const ports = await Promise.all(sentinels.map(named));
     return ports.find((port) => ports.filter((other) => other === port).length > ports.length / 2);
   };
-  const primaryPort = () => vi.waitFor(async () => (await majority()) ?? never(), WAIT);
+  const primaryOtherThan = (from: number | undefined, timeout = WAIT.timeout) =>
+    vi.waitFor(
+      async () => {
+        const port = await majority();
+        return port === undefined || port === from ? never() : port;
+      },
+      { ...WAIT, timeout },
+    );
+  const primaryPort = () => primaryOtherThan(undefined);
   const setup: SentinelSetup = {
     nodes,
     sentinels,
     url: sentinelUrl(sentinels.map(({ port }) => port)),
     primaryPort,
     failovers: () => (sentinels[0]?.output() ?? "").split("+switch-master").length - 1,
-    failedOver: (from, timeout = WAIT.timeout) =>
-      vi.waitFor(
-        async () => {
-          const port = await majority();
-          return port === undefined || port === from ? never() : port;
-        },
-        { ...WAIT, timeout },
-      ),
+    failedOver: primaryOtherThan,
     async rejoin(port) {
       const primary = ["127.0.0.1", String(await primaryPort())] as const;
       const node = nodes.get(port) ?? never();

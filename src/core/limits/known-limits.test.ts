@@ -1,29 +1,12 @@
 import { describe, expect, test } from "vitest";
-import type { Quota, RateLimit } from "../policy/policy.ts";
-import { createCalendars } from "../quotas/calendar.ts";
-import { allQuotaDemands } from "../quotas/quota-demand.ts";
+import { quotaDemand } from "../../../test/support/quota-demand.ts";
+import type { RateLimit } from "../policy/policy.ts";
 import { createKnownLimits } from "./known-limits.ts";
 import type { SharedLimit } from "./lease-exchange.ts";
 import { availableTokens } from "./lease-holder.ts";
 import { beginLeaseRequest, completeLeaseRequest } from "./lease-request.ts";
 
 const limit: RateLimit = { name: "n", per: "key", capacity: 10, refillPerSecond: 1, leased: true };
-const calendars = createCalendars();
-
-function quotaDemand(more: Partial<Quota> = {}) {
-  const quota: Quota = {
-    name: "q",
-    per: "key",
-    limit: 50,
-    every: "day",
-    timeZone: "UTC",
-    unit: "requests",
-    ...more,
-  };
-  const [demand] = allQuotaDemands([quota], { family: "f", role: "r" }, calendars);
-  return demand ?? expect.unreachable();
-}
-
 function open(max = 3, isReachable = true) {
   const returned: SharedLimit[] = [];
   const known = createKnownLimits(max, {

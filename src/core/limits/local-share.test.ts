@@ -36,6 +36,21 @@ function instanceOf(membership: Membership | undefined, sinceMs = 1000) {
   return { clock, shares, take, takeAll };
 }
 
+/** The shares of an instance that was alone just before. */
+function sharesOfOneMember(
+  monotonicMs: () => number,
+  outageOf: (bucketId: string) => Outage | undefined,
+  maxBuckets: number,
+) {
+  return createLocalShares({
+    membership: () => ({ members: 1, contactMs: monotonicMs(), counted: true }),
+    outageOf,
+    monotonicMs,
+    localMaxMs: () => LOCAL_MAX_MS,
+    maxBuckets,
+  });
+}
+
 const known: Membership = { members: 4, contactMs: 500, counted: true };
 
 describe("while the store is unavailable", () => {
@@ -68,13 +83,11 @@ describe("while the store is unavailable", () => {
     };
     let nowMs = 1000;
     const outages = new Map<string, ReturnType<typeof begin>>();
-    const shares = createLocalShares({
-      membership: () => ({ members: 1, contactMs: nowMs, counted: true }),
-      outageOf: (bucketId) => outages.get(bucketId),
-      monotonicMs: () => nowMs,
-      localMaxMs: () => LOCAL_MAX_MS,
-      maxBuckets: 10,
-    });
+    const shares = sharesOfOneMember(
+      () => nowMs,
+      (bucketId) => outages.get(bucketId),
+      10,
+    );
     const take = (...ids: string[]) => {
       const outcome = shares.take(
         ids.map((bucketId) => ({ bucketId, limit })),
@@ -169,13 +182,11 @@ describe("while the store is unavailable", () => {
       outages.push(outage);
       return outage;
     };
-    const shares = createLocalShares({
-      membership: () => ({ members: 1, contactMs: nowMs, counted: true }),
-      outageOf: () => outages.at(-1),
-      monotonicMs: () => nowMs,
-      localMaxMs: () => LOCAL_MAX_MS,
-      maxBuckets: 2,
-    });
+    const shares = sharesOfOneMember(
+      () => nowMs,
+      () => outages.at(-1),
+      2,
+    );
     const take = (bucketId: string) => shares.take([{ bucketId, limit }], 0, 0);
     begin(nowMs);
     nowMs += 1000;
@@ -197,13 +208,11 @@ describe("while the store is unavailable", () => {
       ["old", outageSince(1000)],
       ["new", outageSince(2000)],
     ]);
-    const shares = createLocalShares({
-      membership: () => ({ members: 1, contactMs: nowMs, counted: true }),
-      outageOf: (bucketId) => outages.get(bucketId),
-      monotonicMs: () => nowMs,
-      localMaxMs: () => LOCAL_MAX_MS,
-      maxBuckets: 10,
-    });
+    const shares = sharesOfOneMember(
+      () => nowMs,
+      (bucketId) => outages.get(bucketId),
+      10,
+    );
     nowMs = 2500;
     for (const order of [
       ["old", "new", "up"],

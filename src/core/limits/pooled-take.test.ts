@@ -1,7 +1,6 @@
 import { describe, expect, test } from "vitest";
+import { quotaDemand } from "../../../test/support/quota-demand.ts";
 import type { Quota, RateLimit } from "../policy/policy.ts";
-import { createCalendars } from "../quotas/calendar.ts";
-import { allQuotaDemands } from "../quotas/quota-demand.ts";
 import type { QuotaExchange } from "../quotas/quota-exchange.ts";
 import type { LeasePoolPorts } from "./lease-pool.ts";
 import { createLeasePool } from "./lease-pool.ts";
@@ -10,7 +9,6 @@ import type { BucketDemand, LocalBuckets, TakeOutcome } from "./ports.ts";
 
 /** An hour before the end of a day. */
 const WALL_MS = Date.UTC(2027, 4, 10, 23);
-const calendars = createCalendars();
 
 /** One policy: the same bucket always has the same limit object. */
 const BUCKETS = new Map(
@@ -31,16 +29,7 @@ function another(name: string): BucketDemand {
 }
 
 function quota(name: string, more: Partial<Quota> = {}) {
-  const all: Quota = {
-    name,
-    per: "key",
-    limit: 50,
-    every: "day",
-    timeZone: "UTC",
-    unit: "requests",
-    ...more,
-  };
-  return allQuotaDemands([all], { family: "f", role: "r" }, calendars);
+  return [quotaDemand({ name, ...more })];
 }
 
 type Answer = Partial<LeaseReply> | "lost";

@@ -1,7 +1,6 @@
 import { describe, expect, test } from "vitest";
+import { quotaDemand } from "../../../test/support/quota-demand.ts";
 import type { Quota } from "../policy/policy.ts";
-import { createCalendars } from "./calendar.ts";
-import { allQuotaDemands } from "./quota-demand.ts";
 import type { QuotaExchangePorts, QuotaThreshold } from "./quota-exchange.ts";
 import { createQuotaExchange } from "./quota-exchange.ts";
 import type { QuotaReply, QuotaStep } from "./quota-step.ts";
@@ -9,20 +8,9 @@ import type { QuotaReply, QuotaStep } from "./quota-step.ts";
 const DAY_MS = 86_400_000;
 const START_MS = Date.UTC(2027, 4, 10);
 const NOW_MS = START_MS + 1000;
-const calendars = createCalendars();
-
+/** 10 requests a day, unless the members say otherwise. */
 function demandOf(more: Partial<Quota> = {}) {
-  const quota: Quota = {
-    name: "q",
-    per: "key",
-    limit: 10,
-    every: "day",
-    timeZone: "UTC",
-    unit: "requests",
-    ...more,
-  };
-  const [demand] = allQuotaDemands([quota], { family: "f", role: "r" }, calendars);
-  return demand ?? expect.unreachable();
+  return quotaDemand({ limit: 10, ...more });
 }
 const DEMAND = demandOf();
 const TOKENS = demandOf({ unit: "tokens" });

@@ -150,7 +150,7 @@ describe("a database that cannot be selected on a reconnect is an outage, and no
     await own.cli("ACL", "SETUSER", "us", "-select");
     await own.cli("CLIENT", "KILL", "USER", "us");
     await expect.poll(registering, { timeout: 5000 }).toBe("refused");
-    expect(latchkey.output()).toContain("Redis does not respond");
+    await expect.poll(latchkey.output, { timeout: 60_000 }).toContain("Redis does not respond");
     await own.cli("ACL", "SETUSER", "us", "+select");
     await expect.poll(registering, { timeout: 5000 }).toBe("made");
     await own.stop();

@@ -9,7 +9,10 @@ const results = z.object({
   numFailedTests: z.int(),
   numPendingTests: z.int(),
   testResults: z.array(
-    z.object({ name: z.string(), assertionResults: z.array(z.object({ status: z.string() })) }),
+    z.object({
+      name: z.string(),
+      assertionResults: z.array(z.object({ fullName: z.string(), status: z.string() })),
+    }),
   ),
 });
 
@@ -37,7 +40,21 @@ export function runVitest({
   const named = projects.flatMap((project) => ["--project", project]);
   const reporters = ["--reporter=default", "--reporter=json", `--outputFile.json=${fileOf(name)}`];
   const ok = runStep("tests", "vitest", ["run", ...named, ...reporters, ...files], env);
-  return { ok, ...results.parse(JSON.parse(readFileSync(fileOf(name), "utf8"))) };
+  const tested = results.parse(JSON.parse(readFileSync(fileOf(name), "utf8")));
+  if (!ok) for (const line of unpassed(tested)) console.error(line);
+  return { ok, ...tested };
+}
+
+/** A line for each failed test, and for each file whose process ended before its tests did, which vitest does not name. */
+export function unpassed({ testResults }: Pick<TestResults, "testResults">): readonly string[] {
+  return testResults.flatMap(({ name, assertionResults }) => {
+    const of = (wanted: string) => assertionResults.filter(({ status }) => status === wanted);
+    const [first, ...others] = of("pending");
+    const failed = of("failed").map(({ fullName }) => `failed: ${name}: ${fullName}`);
+    if (first === undefined) return failed;
+    const more = others.length === 0 ? "" : `, and ${others.length} more`;
+    return [...failed, `not ended, the process exited: ${name}: ${first.fullName}${more}`];
+  });
 }
 
 export function forgetResults(name: VitestRun["name"]): void {

@@ -1,4 +1,5 @@
 import { Worker } from "node:worker_threads";
+import { threadMemoryMib } from "../config/usable-memory.ts";
 import { errorMessage } from "../core/error-message.ts";
 import type { ChainState } from "./chain.ts";
 import type { Verified } from "./verify.ts";
@@ -46,7 +47,7 @@ export interface VerificationOptions {
 
 // The sources are TypeScript, the package contains JavaScript.
 const THREAD = new URL(`./verify-thread.${import.meta.url.endsWith(".ts") ? "ts" : "js"}`, import.meta.url);
-const MAX_HEAP_MB = 128;
+const MAX_HEAP_MIB = 128;
 
 /** Of an instance that writes no file. */
 export const NO_VERIFICATION: Verification = {
@@ -82,7 +83,7 @@ export function createVerification({ path, key, written, nowMs }: VerificationOp
       state = { kind: "running", startedMs: nowMs(), files: 0, bytesRead: 0, bytesTotal: 0 };
       const own = new Worker(THREAD, {
         workerData: { path, key, checkpoints },
-        resourceLimits: { maxOldGenerationSizeMb: MAX_HEAP_MB },
+        resourceLimits: { maxOldGenerationSizeMb: threadMemoryMib(MAX_HEAP_MIB) },
       });
       thread = own;
       // The thread must not keep the process alive.

@@ -1,8 +1,9 @@
 import { once } from "node:events";
 import { Worker } from "node:worker_threads";
+import { threadMemoryMib } from "../config/usable-memory.ts";
 
-/** A file that needs more memory is rejected, to protect the process. */
-const MAX_HEAP_MB = 512;
+/** A file that needs more memory is rejected, to protect the process. A policy of 10,000 routes needs 96 MiB. */
+const MAX_HEAP_MIB = 512;
 
 /** Runs a worker thread while `use` works with it, for at most `maxMs`. Rejects if the thread needs more time or memory. */
 export async function withThread<T>(
@@ -11,7 +12,8 @@ export async function withThread<T>(
   maxMs: number,
   use: (thread: Worker) => Promise<T>,
 ): Promise<T> {
-  const thread = new Worker(file, { workerData, resourceLimits: { maxOldGenerationSizeMb: MAX_HEAP_MB } });
+  const resourceLimits = { maxOldGenerationSizeMb: threadMemoryMib(MAX_HEAP_MIB) };
+  const thread = new Worker(file, { workerData, resourceLimits });
   // The thread must not keep the process alive.
   thread.unref();
   const { promise: late, reject } = Promise.withResolvers<never>();

@@ -1,8 +1,8 @@
-import { totalmem } from "node:os";
 import { getHeapStatistics } from "node:v8";
+import { usableMemory } from "../config/usable-memory.ts";
 
 /** What a process may use, in bytes. */
-export interface UsableMemory {
+export interface CacheMemory {
   /** Of the container, or of the machine. */
   readonly total: number;
   /** Of the heap of JavaScript. */
@@ -18,7 +18,7 @@ const MOST = 1_000_000;
  * Verified tokens in the cache: 100,000 in a container of 512 MiB, and 1,000,000 from 5 GB.
  * @param workers the processes that share the memory
  */
-export function tokenCacheSize(workers: number, memory = usableMemory()): number {
+export function tokenCacheSize(workers: number, memory = cacheMemory()): number {
   const total = memory.total / workers;
   const tokens = Math.min(total / BYTES_PER_TOKEN.total, memory.heap / BYTES_PER_TOKEN.heap);
   return Math.min(MOST, Math.max(LEAST, Math.floor(tokens)));
@@ -29,9 +29,6 @@ export function issuerCacheSize(ownTokens: number, issuers: number): number {
   return Math.ceil(ownTokens / Math.max(2, issuers));
 }
 
-function usableMemory(): UsableMemory {
-  // 0 or an immense number without a limit.
-  const limit = process.constrainedMemory();
-  const total = limit > 0 ? Math.min(limit, totalmem()) : totalmem();
-  return { total, heap: getHeapStatistics().heap_size_limit };
+function cacheMemory(): CacheMemory {
+  return { total: usableMemory(), heap: getHeapStatistics().heap_size_limit };
 }

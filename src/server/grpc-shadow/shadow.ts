@@ -1,5 +1,6 @@
 import type { Socket } from "node:net";
 import { Worker } from "node:worker_threads";
+import { threadMemoryMib } from "../../config/usable-memory.ts";
 import type { CheckResponse } from "../../ext-authz/messages.ts";
 import type { ResponseObserver } from "../../ext-authz/observed-encoder.ts";
 import type { UnaryMethod } from "../../grpc/transport.ts";
@@ -18,7 +19,7 @@ import { openShadowLink } from "./shadow-link.ts";
 // The file beside this one, in src/ and in dist/.
 const THREAD = new URL(import.meta.url.replace(/shadow(\.[jt]s)$/, "shadow-thread$1"));
 /** The thread holds messages, and the sessions of grpc-js. */
-const MAX_HEAP_MB = 256;
+const MAX_HEAP_MIB = 256;
 
 /**
  * A second gRPC server on @grpc/grpc-js, in a thread of its own. It receives a copy of the bytes of each connection, and its
@@ -84,7 +85,8 @@ function openReportingLink(
       log.warn({ method, fields, unlogged }, FAULTS.grpcShadowDiffers),
   );
   return openShadowLink({
-    startThread: () => new Worker(THREAD, { resourceLimits: { maxOldGenerationSizeMb: MAX_HEAP_MB } }),
+    startThread: () =>
+      new Worker(THREAD, { resourceLimits: { maxOldGenerationSizeMb: threadMemoryMib(MAX_HEAP_MIB) } }),
     ...options,
     onReport({ counts, difference, finished }) {
       for (const result of GRPC_SHADOW_RESULTS) metrics.grpcShadowCompared(result, counts[result]);

@@ -29,7 +29,7 @@ const QUIET_MS = 1500;
 /** Limits are asked for again once a probe of the breaker has succeeded. */
 const LIMITS_WITHIN_MS = 1000;
 /** Of a failover that takes longer the test says nothing. */
-const WITHIN = { timeout: 30_000, interval: 20 };
+const WITHIN = { timeout: 60_000, interval: 20 };
 
 /** How servers fail over, and how the test knows it. */
 export interface FailoverTopology {

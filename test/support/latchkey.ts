@@ -60,7 +60,7 @@ export async function launchLatchkey(
     {
       cwd,
       env: { ...own, ...env },
-      stopWithinMs: 15_000,
+      stopWithinMs: 60_000,
     },
   );
   const readyz = async () => {

@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { EnvoyProcess } from "../../scripts/envoy-process.ts";
 import { createClient } from "../../src/client/client.ts";
@@ -11,6 +12,11 @@ import type { Upstream } from "../support/upstream.ts";
 import { startUpstream } from "../support/upstream.ts";
 
 const PASSWORD = newSecret();
+/** The built-in policy. A bucket of one key that is empty stays empty, however long a test takes. */
+const policy = readFileSync(new URL("../../latchkey.yaml", import.meta.url), "utf8").replace(
+  "capacity: 60, refill: 1/s",
+  "capacity: 60, refill: 1/h",
+);
 let redis: TestedRedis;
 let upstream: Upstream;
 let instances: TestedLatchkey[];
@@ -25,7 +31,7 @@ beforeAll(async () => {
     REDIS_URL: redis.url,
     REDIS_COMMAND_TIMEOUT_MS: "2000",
   };
-  instances = await Promise.all([startLatchkey(env), startLatchkey(env)]);
+  instances = await Promise.all([startLatchkey(env, { policy }), startLatchkey(env, { policy })]);
   envoys = await Promise.all(
     instances.map(({ grpc }) =>
       startEnvoy({ authzTarget: grpc, upstreamPort: upstream.port, edit: patient }),
@@ -61,15 +67,11 @@ describe("two instances on one Redis", () => {
       name: "shared",
       status: "active",
     });
-    const began = performance.now();
     const statuses = await Promise.all(
       Array.from({ length: 160 }, (_, at) => statusThrough(envoys[at % 2], key.api_key)),
     );
-    const refilled = (performance.now() - began) / 1000;
-    const admitted = statuses.filter((status) => status === 200).length;
-    expect(statuses.filter((status) => status === 429).length).toBe(160 - admitted);
-    expect(admitted).toBeGreaterThanOrEqual(60);
-    expect(admitted).toBeLessThanOrEqual(60 + Math.ceil(refilled));
+    expect(statuses.filter((status) => status === 200)).toHaveLength(60);
+    expect(statuses.filter((status) => status === 429)).toHaveLength(100);
   });
 
   test("a refresh does not fill the bucket", async () => {
@@ -80,7 +82,7 @@ describe("two instances on one Redis", () => {
     const statuses = await Promise.all(
       Array.from({ length: 10 }, () => statusThrough(envoys[1], next.api_key)),
     );
-    expect(statuses.filter((status) => status === 200).length).toBeLessThanOrEqual(3);
+    expect(statuses.filter((status) => status === 200)).toEqual([]);
   });
 
   test("operators see what is left in a bucket, and can fill it again", async () => {
@@ -95,7 +97,7 @@ describe("two instances on one Redis", () => {
     await operator.limits.reset(key.key_id);
     expect(await statusThrough(envoys[0], key.api_key)).toBe(200);
     // The other instance remembers that the bucket is empty, until it is notified.
-    await expect.poll(() => statusThrough(envoys[1], key.api_key), { timeout: 900, interval: 20 }).toBe(200);
+    await expect.poll(() => statusThrough(envoys[1], key.api_key), { interval: 20 }).toBe(200);
     await expect(operator.limits.show("basic_1_abcdefghijklmnopqrstuv")).rejects.toMatchObject({
       status: 404,
     });
@@ -106,16 +108,14 @@ describe("two instances on one Redis", () => {
     const key = await one.register({ name: "to be revoked", key_type: "basic" });
     expect(await statusThrough(envoys[1], key.api_key)).toBe(200);
     await one.keys.revoke(key.key_id);
-    await expect.poll(() => statusThrough(envoys[1], key.api_key), { timeout: 5000, interval: 20 }).toBe(401);
+    await expect.poll(() => statusThrough(envoys[1], key.api_key), { interval: 20 }).toBe(401);
     const other = await two.register({ name: "cut off", key_type: "basic" });
     await two.keys.revokeIssuedBefore({ before: new Date().toISOString(), role: "contributor" });
     expect(await statusThrough(envoys[1], other.api_key)).toBe(200);
     await two.keys.revokeIssuedBefore({ before: new Date().toISOString() });
-    await expect
-      .poll(() => statusThrough(envoys[0], other.api_key), { timeout: 5000, interval: 20 })
-      .toBe(401);
+    await expect.poll(() => statusThrough(envoys[0], other.api_key), { interval: 20 }).toBe(401);
     const later = await one.register({ name: "after the incident", key_type: "basic" });
-    await expect.poll(() => statusThrough(envoys[1], later.api_key), { timeout: 5000 }).toBe(200);
+    await expect.poll(() => statusThrough(envoys[1], later.api_key)).toBe(200);
     await expect(one.keys.revokeIssuedBefore({ before: "2999-01-01T00:00:00Z" })).rejects.toMatchObject({
       status: 400,
     });
@@ -141,9 +141,7 @@ describe("two instances on one Redis", () => {
     for (const instance of instances) {
       expect(await parts(instance)).toMatchObject({ status: "ready" });
       const said = () => instance.output();
-      await expect
-        .poll(said, { timeout: 10_000 })
-        .toContain("signs with a key that this instance does not have");
+      await expect.poll(said).toContain("signs with a key that this instance does not have");
     }
     await stranger.stop();
   });
@@ -191,7 +189,7 @@ test("without Redis a registration gets 503 with Retry-After and leaves nothing 
   // This store is younger than local_max, so no instance may use a share of it yet.
   expect([200, 503]).toContain(await statusThrough(envoy, key.api_key));
   process.kill(own.pid, "SIGCONT");
-  await expect.poll(() => statusThrough(envoy, key.api_key), { timeout: 5000 }).toBe(200);
+  await expect.poll(() => statusThrough(envoy, key.api_key)).toBe(200);
   const names: string[] = [];
   for await (const { name } of operator.keys.all()) names.push(name);
   // Redis may have executed a timed-out command: then the key is complete and listed, never partial.

@@ -19,7 +19,7 @@ import type { Upstream } from "../support/upstream.ts";
 import { startUpstream } from "../support/upstream.ts";
 
 const LIMIT = { capacity: 10, refillPerSecond: 5 };
-const WITHIN = { timeout: 30_000, interval: 50 };
+const WITHIN = { timeout: 60_000, interval: 50 };
 const KEYS = 24;
 /** Slots that move during one test. */
 const MOVED = 10;
@@ -189,8 +189,12 @@ test("a node and its replica are lost: only keys with buckets there are denied, 
   const { known, revoked } = await load(async () => {
     await Promise.all([setup.nodes.get(replica)?.stop("SIGKILL"), lost.stop("SIGKILL")]);
     await vi.waitFor(async () => expect(Math.min(...(await uncovered()))).toBeGreaterThan(0), WITHIN);
-    const ofLost = await denied();
-    expect(ofLost.size).toBeGreaterThan(0);
+    // An instance may still have tokens of a lost bucket.
+    const ofLost = await vi.waitFor(async () => {
+      const found = await denied();
+      expect(found.size).toBeGreaterThan(0);
+      return found;
+    }, WITHIN);
     expect(ofLost.size).toBeLessThan(KEYS);
     // The registry is elsewhere.
     const made = await register();
@@ -205,7 +209,7 @@ test("a node and its replica are lost: only keys with buckets there are denied, 
   expect(["200", "503 limits_unavailable"]).toEqual(expect.arrayContaining(known));
   expect(revoked).toEqual(["401 key_revoked"]);
   for (const { output } of instances) {
-    expect(output()).toContain("slots of the Redis Cluster have no primary that works");
-    expect(output()).toContain("all slots of the Redis Cluster have a primary again");
+    await expect.poll(output).toContain("slots of the Redis Cluster have no primary that works");
+    await expect.poll(output).toContain("all slots of the Redis Cluster have a primary again");
   }
 });

@@ -58,7 +58,6 @@ function startOpenEnvoy(edit: (bootstrap: Document) => void): Promise<EnvoyProce
     upstreamPort: upstream.port,
     edit(bootstrap) {
       bootstrap.setIn([...EXT_AUTHZ, "failure_mode_allow"], true);
-      bootstrap.setIn([...EXT_AUTHZ, "grpc_service", "timeout"], "10s");
       const provider = {
         name: "envoy.tracers.opentelemetry",
         typed_config: {

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { HEALTH_SERVICE } from "../../scripts/protobuf.ts";
 import { createClient } from "../../src/client/client.ts";
 import { check } from "../support/checks.ts";
-import { EXT_AUTHZ, startEnvoy } from "../support/envoy.ts";
+import { startEnvoy } from "../support/envoy.ts";
 import { startFaultRelay } from "../support/fault-relay.ts";
 import { newSecret } from "../support/keys.ts";
 import type { StartingLatchkey } from "../support/latchkey.ts";
@@ -88,8 +88,6 @@ describe("an instance that starts while Redis is unavailable", () => {
     const envoy = await startEnvoy({
       authzTarget: latchkey.grpc,
       upstreamPort: upstream.port,
-      // A busy machine is not a fault.
-      edit: (bootstrap) => bootstrap.setIn([...EXT_AUTHZ, "grpc_service", "timeout"], "5s"),
     });
     expect((await fetch(`http://${latchkey.ops}/livez`)).status).toBe(200);
     expect(await healthOf(latchkey.grpc)).toBe(NOT_SERVING);

@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { EnvoyProcess } from "../../scripts/envoy-process.ts";
 import { createClient } from "../../src/client/client.ts";
-import { EXT_AUTHZ, startEnvoy } from "../support/envoy.ts";
+import { startEnvoy } from "../support/envoy.ts";
 import { newSecret } from "../support/keys.ts";
 import type { TestedLatchkey } from "../support/latchkey.ts";
 import { startLatchkey } from "../support/latchkey.ts";
@@ -33,9 +33,7 @@ beforeAll(async () => {
   };
   instances = await Promise.all([startLatchkey(env, { policy }), startLatchkey(env, { policy })]);
   envoys = await Promise.all(
-    instances.map(({ grpc }) =>
-      startEnvoy({ authzTarget: grpc, upstreamPort: upstream.port, edit: patient }),
-    ),
+    instances.map(({ grpc }) => startEnvoy({ authzTarget: grpc, upstreamPort: upstream.port })),
   );
 });
 
@@ -43,11 +41,6 @@ afterAll(async () => {
   await Promise.all([...(envoys ?? []), ...(instances ?? [])].map((process) => process.stop()));
   await Promise.all([redis?.stop(), upstream?.stop()]);
 });
-
-/** Generous timeouts for hundreds of concurrent requests on a busy machine. */
-function patient(bootstrap: Parameters<NonNullable<Parameters<typeof startEnvoy>[0]["edit"]>>[0]): void {
-  bootstrap.setIn([...EXT_AUTHZ, "grpc_service", "timeout"], "5s");
-}
 
 function operatorOf(instance: TestedLatchkey | undefined) {
   return createClient({ url: `http://${instance?.operator}`, token: env["ADMIN_TOKEN"] ?? "" });

@@ -11,7 +11,7 @@ import type { EnvoyProcess } from "../../scripts/envoy-process.ts";
 import { removeAtEnd } from "../support/at-end.ts";
 import type { TestedCa, TestedCertificate } from "../support/certificates.ts";
 import { createCa, replaceCertificate } from "../support/certificates.ts";
-import { EXT_AUTHZ, startExample } from "../support/envoy.ts";
+import { startExample } from "../support/envoy.ts";
 import { newSecret } from "../support/keys.ts";
 import type { TestedLatchkey } from "../support/latchkey.ts";
 import { startLatchkey } from "../support/latchkey.ts";
@@ -24,7 +24,6 @@ roles: { basic: { scopes: [a:read], ttl: 1d, refresh_window: 1h, self_service: t
 routes: [{ path: /a, scopes: [a:read] }]
 `;
 const JWT_SECRET = newSecret();
-const LATCHKEY_CLUSTER = ["static_resources", "clusters", 0];
 
 let ca: TestedCa;
 /** The certificates of both instances, and of Envoy as their client. */
@@ -81,12 +80,6 @@ function startFleet(folder: string): Promise<EnvoyProcess> {
   return startExample("fleet", {
     folders: { "/etc/envoy/latchkey": folder },
     clusters: { latchkey: [one.grpc, two.grpc], upstream: [`127.0.0.1:${upstream.port}`] },
-    // Generous timeouts: no request is denied merely because this machine is slow.
-    edit(bootstrap) {
-      bootstrap.setIn([...EXT_AUTHZ, "grpc_service", "timeout"], "20s");
-      bootstrap.setIn([...LATCHKEY_CLUSTER, "connect_timeout"], "10s");
-      bootstrap.setIn([...LATCHKEY_CLUSTER, "health_checks", 0, "timeout"], "10s");
-    },
   });
 }
 

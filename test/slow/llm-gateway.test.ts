@@ -1,7 +1,6 @@
 import { readFileSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import type { EnvoyProcess } from "../../scripts/envoy-process.ts";
-import { EXT_AUTHZ } from "../../scripts/envoy-process.ts";
 import { createClient } from "../../src/client/client.ts";
 import { startExample } from "../support/envoy.ts";
 import type { IssuedKey } from "../support/keys.ts";
@@ -41,8 +40,6 @@ beforeAll(async () => {
   fleet = await Promise.all([startLatchkey(env, { policy: POLICY }), startLatchkey(env, { policy: POLICY })]);
   envoy = await startExample("llm-gateway", {
     clusters: { latchkey: fleet.map(({ grpc }) => grpc), upstream: [`127.0.0.1:${upstream.port}`] },
-    // A busy machine is no outage.
-    edit: (bootstrap) => bootstrap.setIn([...EXT_AUTHZ, "grpc_service", "timeout"], "10s"),
   });
 });
 

@@ -2,7 +2,7 @@ import { setTimeout as pause } from "node:timers/promises";
 import { afterEach, expect, test } from "vitest";
 import { createClient } from "../../src/client/client.ts";
 import { check } from "../support/checks.ts";
-import { EXT_AUTHZ, startEnvoy } from "../support/envoy.ts";
+import { startEnvoy } from "../support/envoy.ts";
 import { startFaultRelay } from "../support/fault-relay.ts";
 import { endings, startReplicated } from "../support/feed.ts";
 import { newSecret } from "../support/keys.ts";
@@ -138,8 +138,6 @@ faults: { limits: local, local_max: 1m }
   const envoy = await startEnvoy({
     authzTarget: latchkey.grpc,
     upstreamPort: upstream.port,
-    // A busy machine is not a fault.
-    edit: (bootstrap) => bootstrap.setIn([...EXT_AUTHZ, "grpc_service", "timeout"], "5s"),
   });
   endings.push(
     () => envoy.stop(),

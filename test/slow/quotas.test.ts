@@ -6,7 +6,7 @@ import type { EnvoyProcess } from "../../scripts/envoy-process.ts";
 import type { LatchkeyClient } from "../../src/client/client.ts";
 import { createClient } from "../../src/client/client.ts";
 import { check } from "../support/checks.ts";
-import { EXT_AUTHZ, startEnvoy } from "../support/envoy.ts";
+import { startEnvoy } from "../support/envoy.ts";
 import { newSecret } from "../support/keys.ts";
 import type { TestedLatchkey } from "../support/latchkey.ts";
 import { newSocket, startLatchkey } from "../support/latchkey.ts";
@@ -88,8 +88,6 @@ describe.each(["embedded", "redis"])("with the %s store", (store) => {
     envoy = await startEnvoy({
       authzTarget: latchkey.grpc,
       upstreamPort: upstream.port,
-      // The machine may be busy.
-      edit: (bootstrap) => bootstrap.setIn([...EXT_AUTHZ, "grpc_service", "timeout"], "5s"),
     });
   });
 

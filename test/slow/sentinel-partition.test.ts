@@ -3,7 +3,7 @@ import { afterEach, expect, test, vi } from "vitest";
 import { createClient } from "../../src/client/client.ts";
 import { admits } from "../support/admitted.ts";
 import { check } from "../support/checks.ts";
-import { EXT_AUTHZ, startEnvoy } from "../support/envoy.ts";
+import { startEnvoy } from "../support/envoy.ts";
 import { startFaultRelay } from "../support/fault-relay.ts";
 import { newSecret } from "../support/keys.ts";
 import { startLatchkey } from "../support/latchkey.ts";
@@ -45,8 +45,6 @@ async function startInstance(settings: Readonly<Record<string, string>>, upstrea
   const envoy = await startEnvoy({
     authzTarget: latchkey.grpc,
     upstreamPort,
-    // On a busy machine a Check may take longer than Envoy waits.
-    edit: (bootstrap) => bootstrap.setIn([...EXT_AUTHZ, "grpc_service", "timeout"], "10s"),
   });
   endings.push(
     () => envoy.stop(),

@@ -36,9 +36,7 @@ const run = (...args: readonly string[]) =>
 
 test("on a Cluster, the counters of every node are listed, those nearest to their end first", async () => {
   await expect
-    .poll(async () => (await client.limits.near()).quotas.map(({ subject, percent }) => [subject, percent]), {
-      timeout: 30_000,
-    })
+    .poll(async () => (await client.limits.near()).quotas.map(({ subject, percent }) => [subject, percent]))
     .toEqual([
       ["initech", 100],
       ["acme", 94],

@@ -15,7 +15,7 @@ import { startRedis } from "../support/redis.ts";
 
 const POLICY = readFileSync(new URL("../../envoy/llm-gateway.policy.yaml", import.meta.url), "utf8");
 const ADMIN_TOKEN = newSecret();
-const WAIT = { timeout: 30_000, interval: 100 };
+const WAIT = { timeout: 60_000, interval: 100 };
 /** What the example's policy reserves, and what its Envoy charges if the upstream reports nothing that can be used. */
 const FALLBACK = 4000;
 const QUOTA = 100_000;

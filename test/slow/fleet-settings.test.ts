@@ -16,7 +16,7 @@ const env = {
   KEY_HASH_SECRET: newSecret(),
   AUDIT_KEY: newSecret(),
   ADMIN_TOKEN,
-  REDIS_COMMAND_TIMEOUT_MS: "2000",
+  REDIS_COMMAND_TIMEOUT_MS: "10000",
 };
 
 let redis: TestedRedis;

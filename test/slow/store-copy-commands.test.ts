@@ -80,7 +80,7 @@ test("a store moves from a folder to Redis, from there to another Redis, and bac
 test("freeze stops changes on every instance, and neither Checks nor revocations", async () => {
   await redis.cli("FLUSHALL");
   const secrets = { JWT_SECRET: newSecret(), ADMIN_TOKEN: newSecret() };
-  const env = { REDIS_URL: redis.url, ...secrets, REDIS_COMMAND_TIMEOUT_MS: "1000" };
+  const env = { REDIS_URL: redis.url, ...secrets, REDIS_COMMAND_TIMEOUT_MS: "10000" };
   const [one, two] = await Promise.all([startLatchkey(env), startLatchkey(env)]);
   const cli = { LATCHKEY_URL: `http://${one.operator}`, LATCHKEY_TOKEN: env.ADMIN_TOKEN };
   const client = clientOf(two, env.ADMIN_TOKEN);

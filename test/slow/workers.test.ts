@@ -26,7 +26,7 @@ const env = {
   JWT_SECRET: newSecret(),
   ADMIN_TOKEN: newSecret(),
   AUDIT_KEY: newSecret(),
-  REDIS_COMMAND_TIMEOUT_MS: "2000",
+  REDIS_COMMAND_TIMEOUT_MS: "10000",
   WORKERS: "2",
   AUTH_LISTEN: "127.0.0.1:0",
 };

@@ -48,7 +48,7 @@ beforeAll(async () => {
     AUDIT_KEY: newSecret(),
     ADMIN_TOKEN,
     REDIS_URL: redis.url,
-    REDIS_COMMAND_TIMEOUT_MS: "10000",
+    REDIS_COMMAND_TIMEOUT_MS: "2000",
   };
   [one, two] = await Promise.all([startOne(env), startOne(env)]);
   client = createClient({ url: `http://${one.operator}`, token: ADMIN_TOKEN });

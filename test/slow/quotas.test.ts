@@ -82,7 +82,7 @@ describe.each(["embedded", "redis"])("with the %s store", (store) => {
     [upstream, grpc] = await Promise.all([startUpstream(), newSocket()]);
     if (store === "redis") {
       redis = await startRedis();
-      Object.assign(settings, { REDIS_URL: redis.url, REDIS_COMMAND_TIMEOUT_MS: "10000" });
+      Object.assign(settings, { REDIS_URL: redis.url, REDIS_COMMAND_TIMEOUT_MS: "2000" });
     }
     await start();
     envoy = await startEnvoy({

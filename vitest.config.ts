@@ -10,6 +10,8 @@ const platforms = { testTimeout: 900 * SECOND_MS, hookTimeout: 3600 * SECOND_MS 
 export default defineConfig({
   test: {
     maxWorkers: 2,
+    // A wait ends with its condition. The limit is for a busy machine, so only a guarantee sets a shorter one.
+    expect: { poll: { timeout: 60 * SECOND_MS } },
     projects: [
       { extends: true, test: { name: "unit", include: ["src/**/*.test.ts"], testTimeout: e2e.testTimeout } },
       { extends: true, test: { name: "contract", include: ["test/contract/**/*.test.ts"], ...e2e } },

@@ -41,7 +41,7 @@ export async function startChild(
   args: readonly string[],
   options: ChildOptions,
 ): Promise<Child> {
-  const { env, cwd, stopWithinMs = 5_000, ownGroup = false, onStdoutLine, onStderrLine } = options;
+  const { env, cwd, stopWithinMs = 30_000, ownGroup = false, onStdoutLine, onStderrLine } = options;
   const child = spawn(command, args, { env, cwd, detached: ownGroup, stdio: ["ignore", "pipe", "pipe"] });
   const chunks: string[] = [];
   follow(child.stdout, chunks, onStdoutLine);

@@ -15,7 +15,7 @@ export const HTTP_MANAGER = [...LISTENER, "filter_chains", 0, "filters", 0, "typ
 export const EXT_AUTHZ = [...HTTP_MANAGER, "http_filters", 0, "typed_config"];
 
 const CLUSTERS = ["static_resources", "clusters"];
-const READY_WITHIN_MS = 20_000;
+const READY_WITHIN_MS = 60_000;
 
 export interface EnvoyProcess extends Child {
   /** The port of the first listener. Most examples have only one. */

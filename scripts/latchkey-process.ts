@@ -4,9 +4,9 @@ import type { Child } from "./child.ts";
 import { startChild } from "./child.ts";
 
 const PROGRAM = fileURLToPath(new URL("../bin/latchkey.js", import.meta.url));
-const READY_WITHIN_MS = 30_000;
+const READY_WITHIN_MS = 60_000;
 // Longer than the default DRAIN_SECONDS, so that Latchkey ends the drain itself.
-const STOP_WITHIN_MS = 15_000;
+const STOP_WITHIN_MS = 60_000;
 
 /** The bound addresses of the listeners, each `host:port` (gRPC also `unix:/path`). */
 const listeners = z.object({

@@ -239,6 +239,6 @@ test("a connection whose client does not read its response is closed after the t
   await once(socket, "connect");
   expect(establishedAt(port)).toBe(1);
   socket.write("GET /large HTTP/1.1\r\nhost: x\r\n\r\n".repeat(8));
-  await expect.poll(() => establishedAt(port), { timeout: 20_000 }).toBe(0);
+  await expect.poll(() => establishedAt(port)).toBe(0);
   socket.destroy();
 });

@@ -317,13 +317,13 @@ describe("the key store in Redis", () => {
       });
       process.kill(own.pid, "SIGCONT");
       await expect
-        .poll(() => store.load(record.keyId).catch(() => undefined), { timeout: 3000, interval: 20 })
+        .poll(() => store.load(record.keyId).catch(() => undefined), { interval: 20 })
         .toEqual(record);
       await own.stop("SIGKILL");
       await expect(store.load(record.keyId)).rejects.toMatchObject({ kind: "connection" });
       const back = await startRedis({ port: own.port });
       const later = () => store.load(record.keyId).then(String, () => "unavailable");
-      await expect.poll(later, { timeout: 3000, interval: 20 }).toBe("undefined");
+      await expect.poll(later, { interval: 20 }).toBe("undefined");
       await back.stop();
     } finally {
       await impatient.close();

@@ -56,9 +56,7 @@ test("data that cannot be written to the disk", async () => {
   // A folder cannot be replaced by a file, whatever rights the server has.
   await mkdir(`${redis.dir}/dump.rdb`);
   await redis.cli("BGSAVE");
-  await expect
-    .poll(() => warningsOf(redis), { timeout: 10_000 })
-    .toEqual([expect.stringContaining("rdb_last_bgsave_status:err")]);
+  await expect.poll(() => warningsOf(redis)).toEqual([expect.stringContaining("rdb_last_bgsave_status:err")]);
 });
 
 test("an append-only file that the kernel writes when it likes", async () => {
@@ -78,7 +76,7 @@ test("a primary that notices late that it is cut off", async () => {
   );
   const replica = await start("--replicaof", "127.0.0.1", String(redis.port));
   await expect
-    .poll(() => warningsOf(redis).catch(String), { timeout: 10_000 })
+    .poll(() => warningsOf(redis).catch(String))
     .toEqual([expect.stringContaining("only after 60 s")]);
   await redis.cli("CONFIG", "SET", "min-replicas-max-lag", "10");
   expect(await warningsOf(redis)).toEqual([]);

@@ -209,10 +209,10 @@ test("a primary that can fail over is warned about, unless it takes no writes wi
   };
   expect(await warned(alone)).toBe(false);
   expect(await warned(alone, addressOf(setup.url))).toBe(true);
-  await expect.poll(() => warned(replicated), { timeout: 10_000 }).toBe(true);
+  await expect.poll(() => warned(replicated)).toBe(true);
   await replicated.cli("CONFIG", "SET", "min-replicas-to-write", "1");
   // The replica counts from its first acknowledgement on.
-  await expect.poll(() => warned(replicated).catch(String), { timeout: 10_000 }).toBe(false);
+  await expect.poll(() => warned(replicated).catch(String)).toBe(false);
 });
 
 test("the ACL that we ship for Sentinels permits exactly what is needed", async () => {
@@ -300,9 +300,7 @@ test("after a failover all connections lead to the new primary, and revocations 
     `127.0.0.1:${before} to 127.0.0.1:${after} (sentinel)`,
   ]);
   expect(one.lost).toEqual([1]);
-  await expect
-    .poll(() => put(one, newRecord()).then(() => "written", String), { timeout: 5000 })
-    .toBe("written");
+  await expect.poll(() => put(one, newRecord()).then(() => "written", String)).toBe("written");
   expect(one.client.runId()).toBe(one.reading.runId());
   const other = await startInstanceAt({ url: setup.url, server: createOneServer() });
   expect(other.view.endReason(ended, ended.issuedAt * 1000)).toBe("key_revoked");

@@ -171,9 +171,7 @@ test("a copy that too few replicas have", async () => {
   expect(alone.stderr).toMatch(/fewer replicas of the target than its REDIS_WAIT_REPLICAS have the copy/);
   const replica = await startRedis();
   await replica.cli("REPLICAOF", "127.0.0.1", String(other.port));
-  await expect
-    .poll(() => other.cli("INFO", "replication"), { timeout: 30_000 })
-    .toMatch(/slave0:.*state=online/);
+  await expect.poll(() => other.cli("INFO", "replication")).toMatch(/slave0:.*state=online/);
   expect(await runHere(["store", "copy", source, other.url], env)).toMatchObject({ status: 0 });
   await replica.stop();
 });

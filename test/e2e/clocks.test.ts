@@ -68,7 +68,7 @@ describe("instances of one Redis with different clocks", () => {
     clocks = { ahead: await newFakeClock(60), behind: await newFakeClock(-60) };
     [ahead, behind] = await Promise.all(
       [clocks.ahead, clocks.behind].map((clock) =>
-        startLatchkey({ ...env, REDIS_URL: redis.url, REDIS_COMMAND_TIMEOUT_MS: "2000", ...clock.env }),
+        startLatchkey({ ...env, REDIS_URL: redis.url, REDIS_COMMAND_TIMEOUT_MS: "10000", ...clock.env }),
       ),
     );
   });
@@ -96,10 +96,10 @@ describe("instances of one Redis with different clocks", () => {
       await admits(two().behind, key),
     ];
     const ended = ["key-revoked", "key-revoked"];
-    await expect.poll(() => everywhere(owned.api_key), { timeout: 5000, interval: 200 }).toEqual(ended);
+    await expect.poll(() => everywhere(owned.api_key), { interval: 200 }).toEqual(ended);
     const any = await maker.register({ name: "n", key_type: "contributor" });
     await ender.keys.revokeIssuedBefore({ before: now(), role: "contributor" });
-    await expect.poll(() => everywhere(any.api_key), { timeout: 5000, interval: 200 }).toEqual(ended);
+    await expect.poll(() => everywhere(any.api_key), { interval: 200 }).toEqual(ended);
   });
 
   test("instances restore a Redis key that was evicted", async () => {
@@ -117,7 +117,7 @@ describe("instances of one Redis with different clocks", () => {
     );
     for (const name of names) {
       await redis.cli("DEL", name);
-      await expect.poll(() => redis.cli("EXISTS", name), { timeout: 10_000, interval: 50 }).toBe("1");
+      await expect.poll(() => redis.cli("EXISTS", name), { interval: 50 }).toBe("1");
     }
     const fresh = await startLatchkey({ ...env, REDIS_URL: redis.url });
     for (const { api_key } of [owned, alone, ofFamily])
@@ -185,7 +185,7 @@ describe("one instance with its embedded store", () => {
     const metrics = async () => (await fetch(`http://${latchkey.ops}/metrics`)).text();
     await admits(latchkey, "x");
     await expect.poll(metrics).toMatch(/^latchkey_clock_jumps_total\{clock="wall"\} 1$/m);
-    expect(latchkey.output()).toContain("a clock has jumped");
+    await expect.poll(latchkey.output).toContain("a clock has jumped");
     clock.set(0);
   });
 });

@@ -36,7 +36,7 @@ beforeAll(async () => {
     JWT_SECRET: newSecret(),
     KEY_HASH_SECRET: newSecret(),
     REDIS_URL: redis.url,
-    REDIS_COMMAND_TIMEOUT_MS: "2000",
+    REDIS_COMMAND_TIMEOUT_MS: "10000",
     AUDIT_FILE: "off",
   };
   const start = (GRPC_SERVER: string) => startLatchkey({ ...env, GRPC_SERVER }, { policy: POLICY });
@@ -50,7 +50,6 @@ beforeAll(async () => {
       // A busy machine is no outage.
       const patient = filter.replace("timeout: 0.5s", "timeout: 10s");
       bootstrap.setIn([...filters, 1], bootstrap.createNode(parse(patient)));
-      bootstrap.setIn([...filters, 0, "typed_config", "grpc_service", "timeout"], "10s");
       const routes = [...HTTP_MANAGER, "route_config", "virtual_hosts", 0, "routes", 0, "route"];
       const actions = [{ request_headers: { header_name: "x-export", descriptor_key: "export" } }];
       const limits = [...parse(route).rate_limits, { actions }];

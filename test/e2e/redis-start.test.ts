@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { HEALTH_SERVICE } from "../../scripts/protobuf.ts";
 import { createClient } from "../../src/client/client.ts";
 import { check } from "../support/checks.ts";
-import { EXT_AUTHZ, startEnvoy } from "../support/envoy.ts";
+import { startEnvoy } from "../support/envoy.ts";
 import { startFaultRelay } from "../support/fault-relay.ts";
 import { newSecret } from "../support/keys.ts";
 import type { StartingLatchkey } from "../support/latchkey.ts";
@@ -33,12 +33,11 @@ beforeAll(async () => {
 afterAll(() => redis?.stop());
 
 async function waits(latchkey: StartingLatchkey): Promise<void> {
-  await expect
-    .poll(latchkey.readyz, { timeout: 20_000, interval: 20 })
-    .toEqual({ status: 503, parts: WAITING });
+  await expect.poll(latchkey.readyz, { interval: 20 }).toEqual({ status: 503, parts: WAITING });
 }
 
 async function becomesReady(latchkey: StartingLatchkey): Promise<void> {
+  // The limit is the guarantee.
   await expect.poll(latchkey.readyz, { timeout: 5000, interval: 20 }).toMatchObject({ status: 200 });
 }
 
@@ -63,12 +62,10 @@ test("a starting instance reports its state, and opens no other listener before 
     REDIS_URL: urlBy(relay.port),
   });
   const starting = { ...WAITING, instance: "starting" };
-  await expect
-    .poll(latchkey.readyz, { timeout: 20_000, interval: 5 })
-    .toEqual({ status: 503, parts: starting });
+  await expect.poll(latchkey.readyz, { interval: 5 }).toEqual({ status: 503, parts: starting });
   await expect(fetch(`http://${latchkey.http}/api/auth/v2/validate`)).rejects.toThrow();
   relay.set({ kind: "pass" });
-  await expect.poll(latchkey.readyz, { timeout: 20_000 }).toMatchObject({ status: 200 });
+  await expect.poll(latchkey.readyz).toMatchObject({ status: 200 });
   expect(await latchkey.stop()).toBe(0);
   await relay.close();
 });
@@ -79,7 +76,7 @@ describe("an instance that starts while Redis is unavailable", () => {
     const port = Number(address.split(":")[1]);
     // Earlier keys, registered by an instance on another Redis with the same secret.
     const before = await launchLatchkey({ ...env, REDIS_URL: redis.url }, { policy: POLICY });
-    await expect.poll(before.readyz, { timeout: 20_000 }).toMatchObject({ status: 200 });
+    await expect.poll(before.readyz).toMatchObject({ status: 200 });
     const operator = createClient({ url: `http://${before.http}`, token: ADMIN_TOKEN });
     const key = (await operator.register({ name: "n", key_type: "basic" })).api_key;
     const legacy = (await operator.registerLegacy({ name: "n", key_type: "basic" })).api_key;
@@ -91,8 +88,6 @@ describe("an instance that starts while Redis is unavailable", () => {
     const envoy = await startEnvoy({
       authzTarget: latchkey.grpc,
       upstreamPort: upstream.port,
-      // A busy machine is not a fault.
-      edit: (bootstrap) => bootstrap.setIn([...EXT_AUTHZ, "grpc_service", "timeout"], "5s"),
     });
     expect((await fetch(`http://${latchkey.ops}/livez`)).status).toBe(200);
     expect(await healthOf(latchkey.grpc)).toBe(NOT_SERVING);
@@ -119,7 +114,7 @@ describe("an instance that starts while Redis is unavailable", () => {
     expect((await check(envoy, "/a/x", key)).status).toBe(200);
     const client = createClient({ url: `http://${latchkey.http}`, token: ADMIN_TOKEN });
     expect(await client.register({ name: "n", key_type: "basic" })).toHaveProperty("key_id");
-    expect(latchkey.output()).toContain("Redis does not respond yet");
+    await expect.poll(latchkey.output).toContain("Redis does not respond yet");
     await envoy.stop();
     expect(await latchkey.stop()).toBe(0);
     await Promise.all([back.stop(), upstream.stop()]);

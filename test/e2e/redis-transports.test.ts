@@ -64,8 +64,8 @@ test("an instance connects to Redis over TLS with a trusted certificate, and wit
 test("an instance warns if Redis would lose data", async () => {
   const redis = await startRedis({ args: ["--maxmemory", "100mb", "--maxmemory-policy", "allkeys-lru"] });
   const latchkey = await startLatchkey({ JWT_SECRET: newSecret(), REDIS_URL: redis.url });
-  expect(latchkey.output()).toContain("maxmemory-policy allkeys-lru");
-  expect(latchkey.output()).toContain("set appendonly yes");
+  await expect.poll(latchkey.output).toContain("maxmemory-policy allkeys-lru");
+  await expect.poll(latchkey.output).toContain("set appendonly yes");
   await latchkey.stop();
   await redis.stop();
 });

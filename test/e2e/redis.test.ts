@@ -1,7 +1,8 @@
+import { readFileSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { EnvoyProcess } from "../../scripts/envoy-process.ts";
 import { createClient } from "../../src/client/client.ts";
-import { EXT_AUTHZ, startEnvoy } from "../support/envoy.ts";
+import { startEnvoy } from "../support/envoy.ts";
 import { newSecret } from "../support/keys.ts";
 import type { TestedLatchkey } from "../support/latchkey.ts";
 import { startLatchkey } from "../support/latchkey.ts";
@@ -11,6 +12,11 @@ import type { Upstream } from "../support/upstream.ts";
 import { startUpstream } from "../support/upstream.ts";
 
 const PASSWORD = newSecret();
+/** The built-in policy. A bucket of one key that is empty stays empty, however long a test takes. */
+const policy = readFileSync(new URL("../../latchkey.yaml", import.meta.url), "utf8").replace(
+  "capacity: 60, refill: 1/s",
+  "capacity: 60, refill: 1/h",
+);
 let redis: TestedRedis;
 let upstream: Upstream;
 let instances: TestedLatchkey[];
@@ -25,11 +31,9 @@ beforeAll(async () => {
     REDIS_URL: redis.url,
     REDIS_COMMAND_TIMEOUT_MS: "2000",
   };
-  instances = await Promise.all([startLatchkey(env), startLatchkey(env)]);
+  instances = await Promise.all([startLatchkey(env, { policy }), startLatchkey(env, { policy })]);
   envoys = await Promise.all(
-    instances.map(({ grpc }) =>
-      startEnvoy({ authzTarget: grpc, upstreamPort: upstream.port, edit: patient }),
-    ),
+    instances.map(({ grpc }) => startEnvoy({ authzTarget: grpc, upstreamPort: upstream.port })),
   );
 });
 
@@ -37,11 +41,6 @@ afterAll(async () => {
   await Promise.all([...(envoys ?? []), ...(instances ?? [])].map((process) => process.stop()));
   await Promise.all([redis?.stop(), upstream?.stop()]);
 });
-
-/** Generous timeouts for hundreds of concurrent requests on a busy machine. */
-function patient(bootstrap: Parameters<NonNullable<Parameters<typeof startEnvoy>[0]["edit"]>>[0]): void {
-  bootstrap.setIn([...EXT_AUTHZ, "grpc_service", "timeout"], "5s");
-}
 
 function operatorOf(instance: TestedLatchkey | undefined) {
   return createClient({ url: `http://${instance?.operator}`, token: env["ADMIN_TOKEN"] ?? "" });
@@ -61,15 +60,11 @@ describe("two instances on one Redis", () => {
       name: "shared",
       status: "active",
     });
-    const began = performance.now();
     const statuses = await Promise.all(
       Array.from({ length: 160 }, (_, at) => statusThrough(envoys[at % 2], key.api_key)),
     );
-    const refilled = (performance.now() - began) / 1000;
-    const admitted = statuses.filter((status) => status === 200).length;
-    expect(statuses.filter((status) => status === 429).length).toBe(160 - admitted);
-    expect(admitted).toBeGreaterThanOrEqual(60);
-    expect(admitted).toBeLessThanOrEqual(60 + Math.ceil(refilled));
+    expect(statuses.filter((status) => status === 200)).toHaveLength(60);
+    expect(statuses.filter((status) => status === 429)).toHaveLength(100);
   });
 
   test("a refresh does not fill the bucket", async () => {
@@ -80,7 +75,7 @@ describe("two instances on one Redis", () => {
     const statuses = await Promise.all(
       Array.from({ length: 10 }, () => statusThrough(envoys[1], next.api_key)),
     );
-    expect(statuses.filter((status) => status === 200).length).toBeLessThanOrEqual(3);
+    expect(statuses.filter((status) => status === 200)).toEqual([]);
   });
 
   test("operators see what is left in a bucket, and can fill it again", async () => {
@@ -95,7 +90,7 @@ describe("two instances on one Redis", () => {
     await operator.limits.reset(key.key_id);
     expect(await statusThrough(envoys[0], key.api_key)).toBe(200);
     // The other instance remembers that the bucket is empty, until it is notified.
-    await expect.poll(() => statusThrough(envoys[1], key.api_key), { timeout: 900, interval: 20 }).toBe(200);
+    await expect.poll(() => statusThrough(envoys[1], key.api_key), { interval: 20 }).toBe(200);
     await expect(operator.limits.show("basic_1_abcdefghijklmnopqrstuv")).rejects.toMatchObject({
       status: 404,
     });
@@ -106,16 +101,14 @@ describe("two instances on one Redis", () => {
     const key = await one.register({ name: "to be revoked", key_type: "basic" });
     expect(await statusThrough(envoys[1], key.api_key)).toBe(200);
     await one.keys.revoke(key.key_id);
-    await expect.poll(() => statusThrough(envoys[1], key.api_key), { timeout: 5000, interval: 20 }).toBe(401);
+    await expect.poll(() => statusThrough(envoys[1], key.api_key), { interval: 20 }).toBe(401);
     const other = await two.register({ name: "cut off", key_type: "basic" });
     await two.keys.revokeIssuedBefore({ before: new Date().toISOString(), role: "contributor" });
     expect(await statusThrough(envoys[1], other.api_key)).toBe(200);
     await two.keys.revokeIssuedBefore({ before: new Date().toISOString() });
-    await expect
-      .poll(() => statusThrough(envoys[0], other.api_key), { timeout: 5000, interval: 20 })
-      .toBe(401);
+    await expect.poll(() => statusThrough(envoys[0], other.api_key), { interval: 20 }).toBe(401);
     const later = await one.register({ name: "after the incident", key_type: "basic" });
-    await expect.poll(() => statusThrough(envoys[1], later.api_key), { timeout: 5000 }).toBe(200);
+    await expect.poll(() => statusThrough(envoys[1], later.api_key)).toBe(200);
     await expect(one.keys.revokeIssuedBefore({ before: "2999-01-01T00:00:00Z" })).rejects.toMatchObject({
       status: 400,
     });
@@ -141,9 +134,7 @@ describe("two instances on one Redis", () => {
     for (const instance of instances) {
       expect(await parts(instance)).toMatchObject({ status: "ready" });
       const said = () => instance.output();
-      await expect
-        .poll(said, { timeout: 10_000 })
-        .toContain("signs with a key that this instance does not have");
+      await expect.poll(said).toContain("signs with a key that this instance does not have");
     }
     await stranger.stop();
   });
@@ -178,7 +169,7 @@ test("without Redis a registration gets 503 with Retry-After and leaves nothing 
   const own = await startRedis();
   const latchkey = await startLatchkey({ ...env, REDIS_URL: own.url, REDIS_COMMAND_TIMEOUT_MS: "1000" });
   const authzTarget = latchkey.grpc;
-  const envoy = await startEnvoy({ authzTarget, upstreamPort: upstream.port, edit: patient });
+  const envoy = await startEnvoy({ authzTarget, upstreamPort: upstream.port });
   const operator = operatorOf(latchkey);
   const key = await operator.register({ name: "before", key_type: "contributor" });
   expect(await statusThrough(envoy, key.api_key)).toBe(200);
@@ -192,14 +183,14 @@ test("without Redis a registration gets 503 with Retry-After and leaves nothing 
   // This store is younger than local_max, so no instance may use a share of it yet.
   expect([200, 503]).toContain(await statusThrough(envoy, key.api_key));
   process.kill(own.pid, "SIGCONT");
-  await expect.poll(() => statusThrough(envoy, key.api_key), { timeout: 5000 }).toBe(200);
+  await expect.poll(() => statusThrough(envoy, key.api_key)).toBe(200);
   const others = async () => {
     const names: string[] = [];
     for await (const { name } of operator.keys.all()) names.push(name);
     return names.filter((name) => name !== "during");
   };
   // Redis may have executed a timed-out command: then the key is complete and listed, never partial.
-  await expect.poll(others, { timeout: 60_000 }).toEqual(["before"]);
+  await expect.poll(others).toEqual(["before"]);
   await Promise.all([envoy.stop(), latchkey.stop()]);
   await own.stop();
 });

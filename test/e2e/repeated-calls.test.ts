@@ -71,7 +71,7 @@ async function callsOfStore(command: string): Promise<number> {
     metrics = await readMetrics(latchkey.ops);
     return metrics.get(seriesOf("page"));
   };
-  await expect.poll(listingsCounted, { timeout: 20_000, interval: 20 }).toBe(listings);
+  await expect.poll(listingsCounted, { interval: 20 }).toBe(listings);
   return metrics.get(seriesOf(command)) ?? 0;
 }
 

@@ -14,6 +14,7 @@ import { startRedis } from "../support/redis.ts";
 
 const ADMIN_TOKEN = newSecret();
 const OWNERS = ["@SUM", "acme", "other"] as const;
+const WAIT = { timeout: 60_000, interval: 200 };
 /** A test may begin before midnight and end after it. */
 const FROM = new Date(Date.now() - 86_400_000).toISOString().slice(0, 10);
 
@@ -68,7 +69,7 @@ describe.each(["embedded", "redis"])("usage with the %s store", (store) => {
   const stored = async () => {
     if (redis === undefined) return restart();
     const counted = async () => sumOf((await admin.ownUsage(successor, { from: FROM })).usage, "allowed");
-    await vi.waitFor(async () => expect(await counted()).toBe(2), { timeout: 60_000, interval: 200 });
+    await vi.waitFor(async () => expect(await counted()).toBe(2), WAIT);
   };
   const cli = (...args: readonly string[]) =>
     runHere(["usage", ...args], {
@@ -88,7 +89,7 @@ describe.each(["embedded", "redis"])("usage with the %s store", (store) => {
     env = {
       ADMIN_TOKEN,
       JWT_SECRET: newSecret(),
-      ...(redis && { REDIS_URL: redis.url, REDIS_COMMAND_TIMEOUT_MS: "2000" }),
+      ...(redis && { REDIS_URL: redis.url, REDIS_COMMAND_TIMEOUT_MS: "10000" }),
     };
     await start();
     for (const owner of OWNERS)
@@ -282,9 +283,7 @@ describe.each(["embedded", "redis"])("usage with the %s store", (store) => {
   if (store === "redis") {
     test("at USAGE_MAX_BYTES counting stops, Checks go on, and the metrics show it", async () => {
       const { api_key: key } = keyOf("acme");
-      await vi.waitFor(async () =>
-        expect((await readMetrics(latchkey.ops)).get("latchkey_usage_stopped")).toBe(1),
-      );
+      await expect.poll(async () => (await readMetrics(latchkey.ops)).get("latchkey_usage_stopped")).toBe(1);
       expect(await checks.check("/b/1", key)).toBe("scope_missing");
       expect((await admin.ownUsage(key, { from: FROM })).metering).toBe("stopped");
       // Scrapes within a short time share one text.
@@ -292,7 +291,7 @@ describe.each(["embedded", "redis"])("usage with the %s store", (store) => {
         const metrics = await readMetrics(latchkey.ops);
         expect(metrics.get('latchkey_usage_dropped_total{why="stopped"}')).toBe(1);
         expect(metrics.get("latchkey_usage_bytes")).toBeGreaterThan(1024 ** 2);
-      });
+      }, WAIT);
     });
   }
 });

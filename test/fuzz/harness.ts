@@ -34,7 +34,7 @@ guards: { failures: 600/m }
  */
 const CONCURRENCY = 24;
 const POLL_MS = 10;
-const SETTLED_WITHIN_MS = 20_000;
+const SETTLED_WITHIN_MS = 60_000;
 const MAX_LOG_LINE = 500;
 const MAX_OUTPUT = 4000;
 

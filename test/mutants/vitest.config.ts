@@ -4,5 +4,11 @@ import { defineConfig } from "vitest/config";
 const tests: string[] = JSON.parse(process.env["MUTANT_TESTS"] ?? "[]");
 
 export default defineConfig({
-  test: { include: tests, setupFiles: ["test/mutants/setup.ts"], testTimeout: 30_000 },
+  test: {
+    include: tests,
+    setupFiles: ["test/mutants/setup.ts"],
+    testTimeout: 30_000,
+    // A mutant can make a condition impossible. The wait for it ends before Stryker ends the test process.
+    expect: { poll: { timeout: 10_000 } },
+  },
 });

@@ -79,7 +79,7 @@ async function verify(path: string, written: () => ChainState) {
   expect(verification.start().kind).toBe("running");
   // A second start joins the first run.
   expect(verification.start()).toBe(verification.state());
-  await expect.poll(() => verification.state().kind, { timeout: 30_000, interval: 5 }).not.toBe("running");
+  await expect.poll(() => verification.state().kind, { interval: 5 }).not.toBe("running");
   return verification.state();
 }
 

@@ -26,7 +26,7 @@ describe.each(["embedded", "redis"] as const)("the audit log on the %s store", (
       AUDIT_KEY,
       ...(redis && {
         REDIS_URL: redis.url,
-        REDIS_COMMAND_TIMEOUT_MS: "1000",
+        REDIS_COMMAND_TIMEOUT_MS: "10000",
       }),
     };
     const [first, upstream] = await Promise.all([startLatchkey(env), startUpstream()]);
@@ -47,7 +47,7 @@ describe.each(["embedded", "redis"] as const)("the audit log on the %s store", (
     // Lines about requests and about keys may come in either order.
     const kinds = () => parsed().map(({ event, kind }) => event ?? kind);
     const both = expect.arrayContaining(["key_revoked", "request"]);
-    await expect.poll(kinds, { timeout: 5000 }).toEqual(both);
+    await expect.poll(kinds).toEqual(both);
     expect(lines().every((line) => line.includes("API_AUDIT"))).toBe(true);
     expect(parsed()).toContainEqual(
       expect.objectContaining({ kind: "lifecycle", event: "key_registered", key_id, outcome: "done" }),
@@ -69,7 +69,7 @@ describe.each(["embedded", "redis"] as const)("the audit log on the %s store", (
     const second = await startLatchkey({ ...env, DATA_DIR: first.dataDir, AUDIT_FILE: file });
     const again = createClient({ url: `http://${second.operator}`, token: ADMIN_TOKEN });
     await again.register({ name: "later", key_type: "basic" });
-    await expect.poll(() => parsed().length, { timeout: 5000 }).toBeGreaterThan(0);
+    await expect.poll(() => parsed().length).toBeGreaterThan(0);
     const { events } = await again.audit();
     expect(events.map(({ event }) => event)).toEqual([
       "key_registered",
@@ -110,7 +110,7 @@ describe.each(["embedded", "redis"] as const)("the audit log on the %s store", (
     const redis = store === "redis" ? await startRedis() : undefined;
     const env = {
       ...SECRETS,
-      ...(redis && { REDIS_URL: redis.url, REDIS_COMMAND_TIMEOUT_MS: "1000" }),
+      ...(redis && { REDIS_URL: redis.url, REDIS_COMMAND_TIMEOUT_MS: "10000" }),
     };
     let latchkey = await startLatchkey(env);
     const file = join(latchkey.cwd, "logs/api.log");
@@ -134,7 +134,7 @@ describe.each(["embedded", "redis"] as const)("the audit log on the %s store", (
         .flatMap((line) => (line === "" ? [] : [JSON.parse(line).key_id]));
     // Another instance claims the events that a killed one had read and not written, after a minute.
     const missing = () => acknowledged.filter((id) => !loggedIds().includes(id));
-    await expect.poll(missing, { timeout: 80_000 }).toEqual([]);
+    await expect.poll(missing, { timeout: 180_000 }).toEqual([]);
     expect(acknowledged.length).toBeGreaterThanOrEqual(2);
     await latchkey.stop();
     expect(runLatchkey(["audit", "verify", file], { AUDIT_KEY })).toMatchObject({ status: 0 });
@@ -183,7 +183,7 @@ describe("calls of the HTTP listeners", () => {
         .split("\n")
         .map((line) => JSON.parse(line));
     const access = () => lines().filter(({ kind }) => kind === "access");
-    await expect.poll(() => access().length, { timeout: 5000 }).toBe(7);
+    await expect.poll(() => access().length).toBe(7);
     const from = {
       address: "192.0.2.9",
       outcome: "refused",
@@ -293,7 +293,7 @@ test("each event of a fleet is in exactly one log", async () => {
     ADMIN_TOKEN,
     AUDIT_KEY,
     REDIS_URL: redis.url,
-    REDIS_COMMAND_TIMEOUT_MS: "1000",
+    REDIS_COMMAND_TIMEOUT_MS: "10000",
   };
   const instances = await Promise.all([startLatchkey(env), startLatchkey(env)]);
   const names = Array.from({ length: 10 }, (_, at) => `key ${at}`);
@@ -312,7 +312,7 @@ test("each event of a fleet is in exactly one log", async () => {
         .filter((line) => line.includes("key_registered"))
         .map((line) => JSON.parse(line).event_id),
     );
-  await expect.poll(() => written().length, { timeout: 10_000 }).toBe(10);
+  await expect.poll(() => written().length).toBe(10);
   expect(new Set(written()).size).toBe(10);
   await Promise.all(instances.map((instance) => instance.stop()));
   await redis.stop();
@@ -324,7 +324,7 @@ test("the monitoring commands of the deployment guide work as docs/guides/migrat
     JWT_SECRET: newSecret(),
     ADMIN_TOKEN,
     REDIS_URL: redis.url,
-    REDIS_COMMAND_TIMEOUT_MS: "1000",
+    REDIS_COMMAND_TIMEOUT_MS: "10000",
   });
   const { key_id } = await createClient({ url: `http://${latchkey.http}` }).register({
     name: "n",
@@ -388,7 +388,7 @@ test("denials of an unauthenticated caller cannot fill the volume or displace th
       (response) => response.arrayBuffer(),
     );
   for (let at = 0; at < 75; at++) await Promise.all(Array.from({ length: 20 }, deny));
-  expect(await metric("audit_throttled_total")).toBeGreaterThan(100);
+  await expect.poll(() => metric("audit_throttled_total")).toBeGreaterThan(100);
   await expect.poll(() => metric('audit_lines_total{kind="dropped"}')).toBeGreaterThan(0);
   await latchkey.stop();
   expect(files().length).toBeLessThanOrEqual(3);

@@ -95,6 +95,7 @@ afterAll(async () => {
 beforeEach(async () => {
   v2Answers = undefined;
   context = await browser.newContext();
+  context.setDefaultTimeout(60_000);
 });
 afterEach(() => context.close());
 

@@ -19,7 +19,7 @@ const ADMIN_TOKEN = newSecret();
 const POLICY = `
 roles:
   basic: { scopes: [a], ttl: 7d, refresh_window: 1d, self_service: true }
-  brief: { scopes: [a], ttl: 8s, refresh_window: 6s, self_service: true }
+  brief: { scopes: [a], ttl: 12s, refresh_window: 6s, self_service: true }
 routes: [{ path: /a/**, scopes: [a] }]
 guards: { open_calls: 100000/s }
 `;
@@ -66,6 +66,7 @@ afterAll(async () => {
 beforeEach(async () => {
   site.rule = () => "pass";
   context = await browser.newContext();
+  context.setDefaultTimeout(60_000);
 });
 afterEach(() => context.close());
 
@@ -473,7 +474,7 @@ test("the client works without a storage that rejects writes", async () => {
 async function refreshDue(page: Page): Promise<void> {
   await getKey(page);
   const due = `JSON.parse(localStorage.getItem("api-auth")).v2.refresh_after`;
-  await page.waitForFunction(`Date.now() >= Date.parse(${due})`, undefined, { timeout: 10_000 });
+  await page.waitForFunction(`Date.now() >= Date.parse(${due})`);
 }
 
 /** The number of keys that the server has refreshed so far. Metrics would not do: scrapes within a moment share one text. */

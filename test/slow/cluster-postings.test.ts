@@ -58,14 +58,14 @@ async function failOverWithout(unreplicated: () => Promise<void>, key: string): 
   const slot = hashSlot(key);
   const primary = await cluster.primaryOf(slot);
   const [replicaPort = 0] = await cluster.replicasOf(primary.port);
-  const replica = cluster.nodes.get(replicaPort);
+  const replica = cluster.nodes.get(replicaPort) ?? expect.unreachable("no replica");
   await vi.waitFor(async () => expect(await primary.cli("WAIT", "1", "1000")).toBe("1"), WITHIN);
-  process.kill(replica?.pid ?? 0, "SIGSTOP");
+  process.kill(replica.pid, "SIGSTOP");
   // With its connection, the kernel would keep the writes for it.
   await primary.cli("CLIENT", "KILL", "TYPE", "replica");
   await unreplicated();
   await primary.stop("SIGKILL");
-  process.kill(replica?.pid ?? 0, "SIGCONT");
+  process.kill(replica.pid, "SIGCONT");
   await cluster.failedOver(slot, primary.port);
 }
 

@@ -8,7 +8,7 @@ import type { Checked } from "../support/checks.ts";
 import { check, underLoad } from "../support/checks.ts";
 import type { ClusterSetup } from "../support/cluster.ts";
 import { REGISTRY_SLOT, startCluster } from "../support/cluster.ts";
-import { EXT_AUTHZ, startExample } from "../support/envoy.ts";
+import { startExample } from "../support/envoy.ts";
 import { newSecret } from "../support/keys.ts";
 import type { TestedLatchkey } from "../support/latchkey.ts";
 import { startLatchkey } from "../support/latchkey.ts";
@@ -19,7 +19,7 @@ import type { Upstream } from "../support/upstream.ts";
 import { startUpstream } from "../support/upstream.ts";
 
 const LIMIT = { capacity: 10, refillPerSecond: 5 };
-const WITHIN = { timeout: 30_000, interval: 50 };
+const WITHIN = { timeout: 60_000, interval: 50 };
 const KEYS = 24;
 /** Slots that move during one test. */
 const MOVED = 10;
@@ -62,8 +62,6 @@ beforeAll(async () => {
   );
   envoy = await startExample("sidecar", {
     clusters: { latchkey: instances.map(({ grpc }) => grpc), upstream: [`127.0.0.1:${upstream.port}`] },
-    // On a busy machine a Check may take longer than Envoy waits.
-    edit: (bootstrap) => bootstrap.setIn([...EXT_AUTHZ, "grpc_service", "timeout"], "10s"),
   });
   keys = await Promise.all(Array.from({ length: KEYS }, () => register().then(({ api_key }) => api_key)));
   limited = (await register("contributor")).api_key;
@@ -189,8 +187,12 @@ test("a node and its replica are lost: only keys with buckets there are denied, 
   const { known, revoked } = await load(async () => {
     await Promise.all([setup.nodes.get(replica)?.stop("SIGKILL"), lost.stop("SIGKILL")]);
     await vi.waitFor(async () => expect(Math.min(...(await uncovered()))).toBeGreaterThan(0), WITHIN);
-    const ofLost = await denied();
-    expect(ofLost.size).toBeGreaterThan(0);
+    // An instance may still have tokens of a lost bucket.
+    const ofLost = await vi.waitFor(async () => {
+      const found = await denied();
+      expect(found.size).toBeGreaterThan(0);
+      return found;
+    }, WITHIN);
     expect(ofLost.size).toBeLessThan(KEYS);
     // The registry is elsewhere.
     const made = await register();
@@ -205,7 +207,7 @@ test("a node and its replica are lost: only keys with buckets there are denied, 
   expect(["200", "503 limits_unavailable"]).toEqual(expect.arrayContaining(known));
   expect(revoked).toEqual(["401 key_revoked"]);
   for (const { output } of instances) {
-    expect(output()).toContain("slots of the Redis Cluster have no primary that works");
-    expect(output()).toContain("all slots of the Redis Cluster have a primary again");
+    await expect.poll(output).toContain("slots of the Redis Cluster have no primary that works");
+    await expect.poll(output).toContain("all slots of the Redis Cluster have a primary again");
   }
 });

@@ -38,11 +38,10 @@ test("keys are found by each filter, and the search is in the URL", async () => 
   const page = await tested.open("/keys");
   expect(await foundNames(page)).toContain("billing-sync");
   await expectAccessible(page);
-  const expectFound = async (names: readonly string[]) =>
-    expect.poll(() => foundNames(page), { timeout: 10_000 }).toEqual(names);
+  const expectFound = async (names: readonly string[]) => expect.poll(() => foundNames(page)).toEqual(names);
   const showAll = async () => {
     await link(page, "All").click();
-    await expect.poll(() => foundNames(page), { timeout: 10_000 }).toHaveLength(16);
+    await expect.poll(() => foundNames(page)).toHaveLength(16);
   };
   await page.getByLabel("Search", { exact: true }).fill("NODE-eu");
   await expectFound(["node-eu-1", "node-eu-2"]);
@@ -93,7 +92,8 @@ test("a key's page shows its family, limits, usage and audit events", async () =
   await page.getByRole("row", { name: /per-owner.*6,000 of 6,000/ }).waitFor();
   await page.getByRole("img", { name: "Requests by day" }).waitFor();
   await page.getByText("Days as a table").click();
-  expect(await page.getByRole("region", { name: "Requests by day" }).getByRole("row").count()).toBe(31);
+  const days = page.getByRole("region", { name: "Requests by day" }).getByRole("row");
+  await expect.poll(() => days.count()).toBe(31);
   await page.getByRole("row", { name: /key_rotated done admin:maria/ }).waitFor();
   await expectAccessible(page);
   expect(await (await collectViolations(page)).all()).toEqual([]);

@@ -11,7 +11,7 @@ import type { EnvoyProcess } from "../../scripts/envoy-process.ts";
 import { removeAtEnd } from "../support/at-end.ts";
 import type { TestedCa, TestedCertificate } from "../support/certificates.ts";
 import { createCa, replaceCertificate } from "../support/certificates.ts";
-import { EXT_AUTHZ, startExample } from "../support/envoy.ts";
+import { startExample } from "../support/envoy.ts";
 import { newSecret } from "../support/keys.ts";
 import type { TestedLatchkey } from "../support/latchkey.ts";
 import { startLatchkey } from "../support/latchkey.ts";
@@ -24,7 +24,6 @@ roles: { basic: { scopes: [a:read], ttl: 1d, refresh_window: 1h, self_service: t
 routes: [{ path: /a, scopes: [a:read] }]
 `;
 const JWT_SECRET = newSecret();
-const LATCHKEY_CLUSTER = ["static_resources", "clusters", 0];
 
 let ca: TestedCa;
 /** The certificates of both instances, and of Envoy as their client. */
@@ -81,12 +80,6 @@ function startFleet(folder: string): Promise<EnvoyProcess> {
   return startExample("fleet", {
     folders: { "/etc/envoy/latchkey": folder },
     clusters: { latchkey: [one.grpc, two.grpc], upstream: [`127.0.0.1:${upstream.port}`] },
-    // Generous timeouts: no request is denied merely because this machine is slow.
-    edit(bootstrap) {
-      bootstrap.setIn([...EXT_AUTHZ, "grpc_service", "timeout"], "20s");
-      bootstrap.setIn([...LATCHKEY_CLUSTER, "connect_timeout"], "10s");
-      bootstrap.setIn([...LATCHKEY_CLUSTER, "health_checks", 0, "timeout"], "10s");
-    },
   });
 }
 
@@ -116,7 +109,7 @@ async function healthy(count: number): Promise<void> {
     const flags = [...text.matchAll(/^latchkey::127.*::health_flags::(.*)$/gm)].map(([, flag]) => flag);
     return flags.filter((flag) => flag === "healthy").length;
   };
-  await vi.waitFor(async () => expect(await known()).toBe(count), { timeout: 15_000 });
+  await vi.waitFor(async () => expect(await known()).toBe(count), { timeout: 60_000 });
 }
 
 const use = { path: "/a", headers: () => ({ authorization: `Bearer ${key}` }) };
@@ -141,9 +134,7 @@ function load() {
     /** Resolves after this many more responses. */
     more: (count: number) => {
       const before = seen.get(200) ?? 0;
-      return expect
-        .poll(() => (seen.get(200) ?? 0) - before, { timeout: 30_000, interval: 20 })
-        .toBeGreaterThan(count);
+      return expect.poll(() => (seen.get(200) ?? 0) - before, { interval: 20 }).toBeGreaterThan(count);
     },
     async stop() {
       going = false;
@@ -196,7 +187,7 @@ test("a changed certificate is served to new connections, and no request is deni
   expect(await named(one.grpc)).toBe("latchkey.internal");
   if (shown && next) await replaceCertificate(shown, next);
   for (const listener of [one.grpc, two.grpc, one.http])
-    await expect.poll(() => named(listener), { timeout: 10_000 }).toBe("next.latchkey.internal");
+    await expect.poll(() => named(listener)).toBe("next.latchkey.internal");
   await traffic.more(50);
   expect(Object.keys(await traffic.stop())).toEqual(["200"]);
 });

@@ -56,7 +56,7 @@ test("with umask 000 other users cannot read a file, and with umask 077 an opera
     child.stdout.setEncoding("utf8").on("data", (chunk) => {
       output += chunk;
     });
-    await expect.poll(() => output, { timeout: 30_000 }).toContain('"msg":"ready"');
+    await expect.poll(() => output).toContain('"msg":"ready"');
     // The log contains the lines of the start, so all files exist.
     await expect.poll(() => existing(join(cwd, "data"))).toContain("latchkey.db-wal");
     const modes = ["data", "logs"].flatMap((folder) =>
@@ -83,7 +83,7 @@ test("later files of the log have the mode that an operator gave the first one",
   renameSync(file, `${file}.1`);
   await createClient({ url: `http://${latchkey.http}` }).register({ name: "n", key_type: "basic" });
   const mode = () => (statSync(file, { throwIfNoEntry: false })?.mode ?? 0) & 0o777;
-  await expect.poll(mode, { timeout: 5000 }).toBe(0o640);
+  await expect.poll(mode).toBe(0o640);
   await latchkey.stop();
 });
 
@@ -102,14 +102,14 @@ test.each(["removed", "replaced"])(
     if (how === "replaced") renameSync(other, database);
     const readiness = async () => (await fetch(`http://${first.ops}/readyz`)).json();
     await expect
-      .poll(readiness, { timeout: 10_000 })
+      .poll(readiness)
       .toMatchObject({ status: "not_ready", parts: { instance: "ready", store: "not_ready" } });
     await expect(client.keys.revoke(kept.key_id)).rejects.toMatchObject({ status: 503 });
     const validate = (http: string, key: string) =>
       fetch(`http://${http}/api/auth/v2/validate`, { headers: { authorization: `Bearer ${key}` } });
     expect((await validate(first.http, gone.api_key)).status).toBe(401);
     expect((await validate(first.http, kept.api_key)).status).toBe(200);
-    expect(first.output()).toContain("was removed or replaced, or its thread has ended");
+    await expect.poll(first.output).toContain("was removed or replaced, or its thread has ended");
     await first.stop(how === "removed" ? "SIGKILL" : "SIGTERM");
     const again = { ...env, DATA_DIR: first.dataDir };
     await expect(startLatchkey(again)).rejects.toThrow("its registry is lost");

@@ -96,7 +96,7 @@ describe.each(["embedded", "redis"] as const)("the migration on the %s store", (
   const enter = async (phase: Phase) => {
     await first.client.migration.set(phase);
     for (const { client } of deployment.instances)
-      await expect.poll(async () => (await client.migration.show()).phase, { timeout: 5000 }).toBe(phase);
+      await expect.poll(async () => (await client.migration.show()).phase).toBe(phase);
   };
   const register = async () => (await first.client.registerLegacy({ name: "v1", key_type: "basic" })).api_key;
   const registerAs = (version: string) => post("/api/auth/register_api_key", version);
@@ -143,7 +143,7 @@ describe.each(["embedded", "redis"] as const)("the migration on the %s store", (
       };
       await deployment.setPolicy(policyWith("overlap: 1s, sunset: 2020-01-01, migrate_until: 2020-01-02"));
       if (phase === "deprecated" || phase === "removed")
-        await expect.poll(() => reasonOf(exchanged), { timeout: 5000 }).not.toBe("allowed");
+        await expect.poll(() => reasonOf(exchanged)).not.toBe("allowed");
       const after = {
         "the same, past its overlap": await reasonOf(exchanged),
         "an exchange after migrate_until": await exchange(later),
@@ -177,7 +177,7 @@ describe.each(["embedded", "redis"] as const)("the migration on the %s store", (
       readFileSync(join(other.latchkey.cwd, "logs/api.log"), "utf8")
         .split("\n")
         .filter((line) => line.includes('"warning":"legacy_key_deprecated"') && line.includes(key_id));
-    await expect.poll(() => warnings().length, { timeout: 5000 }).toBe(1);
+    await expect.poll(() => warnings().length).toBe(1);
     await enter("silent");
   });
 
@@ -219,9 +219,7 @@ describe.each(["embedded", "redis"] as const)("the migration on the %s store", (
       await enter("gradual");
       for (const { reasonOf: reason } of deployment.instances) expect(await reason(v1)).toBe("allowed");
       await deployment.redis?.cli("FLUSHALL");
-      await expect
-        .poll(() => deployment.redis?.cli("GET", "latchkey:migration"), { timeout: 10_000 })
-        .toContain("gradual");
+      await expect.poll(() => deployment.redis?.cli("GET", "latchkey:migration")).toContain("gradual");
       for (const { reasonOf: reason, client } of deployment.instances) {
         expect(await reason(v1)).toBe("allowed");
         expect((await client.migration.show()).phase).toBe("gradual");
@@ -271,7 +269,7 @@ function startClient(name: string, step: () => Promise<string>, phases: ReturnTy
     wrong,
     async more(count: number) {
       const wanted = done + count;
-      await expect.poll(() => done, { timeout: 30_000, interval: 10 }).toBeGreaterThanOrEqual(wanted);
+      await expect.poll(() => done, { interval: 10 }).toBeGreaterThanOrEqual(wanted);
     },
     async end() {
       isRunning = false;
@@ -293,7 +291,7 @@ test("the command line shows how many V1 keys there are, and the effect of each 
   const used = { used_last_day: 2, used_last_week: 2, used_last_month: 2 };
   const left = { used_last_day: 1, used_last_week: 1, used_last_month: 1 };
   await expect
-    .poll(async () => (await client.migration.show()).roles, { timeout: 10_000 })
+    .poll(async () => (await client.migration.show()).roles)
     .toEqual([{ role: "basic", keys: 3, ...used, unmigrated: { keys: 2, ...left } }]);
   const { stdout } = await runHere(["migration", "status"], cli);
   expect(stdout.replaceAll(/\d{4}-\d\d-\d\d/g, "DATE")).toBe(`phase silent (from the policy)

@@ -31,7 +31,7 @@ test("a new version of a mounted ConfigMap is loaded automatically", async () =>
     const client = createClient({ url: `http://${latchkey.operator}`, token: ADMIN_TOKEN });
     expect((await client.policy.show()).text).toContain("/one");
     await mount(folder, "2", policyFor("/two"));
-    await expect.poll(async () => (await client.policy.show()).text, { timeout: 20_000 }).toContain("/two");
+    await expect.poll(async () => (await client.policy.show()).text).toContain("/two");
   } finally {
     await latchkey.stop();
   }

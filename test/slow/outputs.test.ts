@@ -45,7 +45,7 @@ async function start(stdio: StdioOptions, more: Readonly<Record<string, string>>
   started.push(child);
   const exited = once(child, "exit").then(([code]) => Number(code));
   const ready = async () => (await fetch(`http://${ops}/readyz`).catch(() => undefined))?.status;
-  await expect.poll(ready, { timeout: 30_000 }).toBe(200);
+  await expect.poll(ready).toBe(200);
   const client = createClient({ url: `http://${http}`, token: ADMIN_TOKEN });
   /** Of all workers. */
   const metric = async (name: string, label = "") => {
@@ -61,12 +61,12 @@ async function start(stdio: StdioOptions, more: Readonly<Record<string, string>>
     writeFileSync(policy, "roles: 1\n");
     child.kill("SIGHUP");
     const said = () => metric("policy_reloads_total", 'result="refused"');
-    await expect.poll(said, { timeout: 10_000 }).toBeGreaterThan(0);
+    await expect.poll(said).toBeGreaterThan(0);
   };
   const audited = () => readFileSync(join(cwd, "logs/api.log"), "utf8");
   const registerUntilAudited = async (name: string) => {
     const { key_id } = await client.register({ name, key_type: "basic" });
-    await expect.poll(audited, { timeout: 10_000 }).toContain(key_id);
+    await expect.poll(audited).toContain(key_id);
   };
   /** Sends one SIGTERM and returns the exit code. */
   const stop = async () => {
@@ -83,10 +83,8 @@ async function outlivesItsOutput(latchkey: Started): Promise<void> {
   for (let at = 0; at < 15; at++) await latchkey.client.register({ name: `after ${at}`, key_type: "basic" });
   await latchkey.logSomething();
   await latchkey.registerUntilAudited("last");
-  await expect.poll(latchkey.dropped, { timeout: 20_000 }).toBeGreaterThan(0);
-  await expect
-    .poll(latchkey.audited, { timeout: 20_000 })
-    .toMatch(/"kind":"gap","output":"stdout","lines":\d/);
+  await expect.poll(latchkey.dropped).toBeGreaterThan(0);
+  await expect.poll(latchkey.audited).toMatch(/"kind":"gap","output":"stdout","lines":\d/);
   expect(latchkey.child.exitCode).toBeNull();
   expect(await latchkey.stop()).toBe(0);
   const file = join(latchkey.cwd, "logs/api.log");

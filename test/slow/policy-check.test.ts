@@ -26,7 +26,7 @@ routes: [{ path: /one, scopes: [a] }, ${route}]
 audit: { requests: all }
 `;
 const POLICY = policyWith("{ path: /two, scopes: [a] }");
-const WITHIN = { timeout: 20_000, interval: 50 };
+const WITHIN = { timeout: 60_000, interval: 50 };
 
 let latchkey: TestedLatchkey;
 let admin: LatchkeyClient;

@@ -5,7 +5,7 @@ import type { LatchkeyClient } from "../../src/client/client.ts";
 import { createClient } from "../../src/client/client.ts";
 import type { Checked } from "../support/checks.ts";
 import { check, underLoad, within } from "../support/checks.ts";
-import { EXT_AUTHZ, startEnvoy } from "../support/envoy.ts";
+import { startEnvoy } from "../support/envoy.ts";
 import { startFaultRelay } from "../support/fault-relay.ts";
 import { newSecret } from "../support/keys.ts";
 import type { TestedLatchkey } from "../support/latchkey.ts";
@@ -94,7 +94,6 @@ function startPatientEnvoy({ grpc }: TestedLatchkey): Promise<EnvoyProcess> {
   return startEnvoy({
     authzTarget: grpc,
     upstreamPort: upstream.port,
-    edit: (bootstrap) => bootstrap.setIn([...EXT_AUTHZ, "grpc_service", "timeout"], "10s"),
   });
 }
 

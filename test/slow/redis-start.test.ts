@@ -27,12 +27,11 @@ afterAll(async () => {
 });
 
 async function waits(latchkey: StartingLatchkey): Promise<void> {
-  await expect
-    .poll(latchkey.readyz, { timeout: 60_000, interval: 20 })
-    .toEqual({ status: 503, parts: WAITING });
+  await expect.poll(latchkey.readyz, { interval: 20 }).toEqual({ status: 503, parts: WAITING });
 }
 
 async function becomesReady(latchkey: StartingLatchkey): Promise<void> {
+  // The limit is the guarantee. A machine with eight times as many processes as cores needed 1.7 s.
   await expect.poll(latchkey.readyz, { timeout: 5000, interval: 20 }).toMatchObject({ status: 200 });
 }
 
@@ -93,7 +92,7 @@ describe("an instance that starts while Redis is unusable waits, and is ready wi
     for (const afterBytes of [200, 900]) {
       relay.set({ kind: "cut", afterBytes });
       const latchkey = await launchLatchkey({ ...env, REDIS_URL: urlBy(relay.port) });
-      await expect.poll(latchkey.output, { timeout: 60_000 }).toContain("Redis does not respond yet");
+      await expect.poll(latchkey.output).toContain("Redis does not respond yet");
       relay.set({ kind: "pass" });
       await becomesReady(latchkey);
       expect(await latchkey.stop()).toBe(0);
@@ -108,9 +107,7 @@ describe("an instance that starts while Redis is unusable waits, and is ready wi
       Object.entries(WAITING).map(([name, state]) => [`worker_${at}.${name}`, state]),
     );
     for (const one of [waiting, ended])
-      await expect
-        .poll(one.readyz, { timeout: 60_000 })
-        .toEqual({ status: 503, parts: Object.fromEntries(parts) });
+      await expect.poll(one.readyz).toEqual({ status: 503, parts: Object.fromEntries(parts) });
     expect((await fetch(`http://${waiting.ops}/livez`)).status).toBe(200);
     expect((await fetch(`http://${waiting.http}/api/auth/v2/validate`)).status).toBe(503);
     const children = readFileSync(`/proc/${ended.pid}/task/${ended.pid}/children`, "utf8");
@@ -138,7 +135,7 @@ describe("a database that cannot be selected on a reconnect is an outage, and no
       ...env,
       REDIS_URL: `redis://us:${PASSWORD}@127.0.0.1:${own.port}/3`,
     });
-    await expect.poll(latchkey.readyz, { timeout: 60_000 }).toMatchObject({ status: 200 });
+    await expect.poll(latchkey.readyz).toMatchObject({ status: 200 });
     const client = createClient({ url: `http://${latchkey.http}`, token: ADMIN_TOKEN });
     const register = () => client.register({ name: "n", key_type: "basic" });
     const registering = () =>
@@ -149,10 +146,10 @@ describe("a database that cannot be selected on a reconnect is an outage, and no
     await register();
     await own.cli("ACL", "SETUSER", "us", "-select");
     await own.cli("CLIENT", "KILL", "USER", "us");
-    await expect.poll(registering, { timeout: 5000 }).toBe("refused");
-    await expect.poll(latchkey.output, { timeout: 60_000 }).toContain("Redis does not respond");
+    await expect.poll(registering).toBe("refused");
+    await expect.poll(latchkey.output).toContain("Redis does not respond");
     await own.cli("ACL", "SETUSER", "us", "+select");
-    await expect.poll(registering, { timeout: 5000 }).toBe("made");
+    await expect.poll(registering).toBe("made");
     await own.stop();
 
     const fewer = await startRedis({ port: own.port, args: ["--databases", "2"] });
@@ -162,7 +159,7 @@ describe("a database that cannot be selected on a reconnect is an outage, and no
     await fewer.stop();
     const whole = await startRedis({ port: own.port });
     await whole.cli("ACL", "SETUSER", "us", ...rules);
-    await expect.poll(registering, { timeout: 5000 }).toBe("made");
+    await expect.poll(registering).toBe("made");
     expect(await whole.cli("INFO", "keyspace")).toMatch(/^# Keyspace\s+db3:\S+$/);
     expect(await latchkey.stop()).toBe(0);
     await whole.stop();

@@ -6,7 +6,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import type { EnvoyProcess } from "../../scripts/envoy-process.ts";
 import { createClient } from "../../src/client/client.ts";
 import { removeAtEnd } from "../support/at-end.ts";
-import { EXT_AUTHZ, startEnvoy } from "../support/envoy.ts";
+import { startEnvoy } from "../support/envoy.ts";
 import { newSecret, readToken } from "../support/keys.ts";
 import type { TestedLatchkey } from "../support/latchkey.ts";
 import { newSocket, startLatchkey } from "../support/latchkey.ts";
@@ -66,7 +66,6 @@ async function openSlot(): Promise<Slot> {
   const envoy = await startEnvoy({
     authzTarget: socket,
     upstreamPort: upstream.port,
-    edit: (bootstrap) => bootstrap.setIn([...EXT_AUTHZ, "grpc_service", "timeout"], "5s"),
   });
   return { socket, latchkey, envoy, live: true };
 }

@@ -7,7 +7,7 @@ import { readMetrics } from "../support/metrics.ts";
 import { startPartitionable } from "../support/partition.ts";
 import { sentinelUrl } from "../support/sentinel.ts";
 
-const WITHIN = { timeout: 40_000, interval: 50 };
+const WITHIN = { timeout: 60_000, interval: 50 };
 const env = { JWT_SECRET: newSecret(), KEY_HASH_SECRET: newSecret(), ADMIN_TOKEN: newSecret() };
 const endings: (() => Promise<unknown>)[] = [];
 

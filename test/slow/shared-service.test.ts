@@ -7,7 +7,7 @@ import { parse } from "yaml";
 import type { EnvoyProcess } from "../../scripts/envoy-process.ts";
 import type { Dns } from "../support/dns.ts";
 import { startDns } from "../support/dns.ts";
-import { EXT_AUTHZ, startEnvoy } from "../support/envoy.ts";
+import { startEnvoy } from "../support/envoy.ts";
 import { newSecret, registerKey } from "../support/keys.ts";
 import type { TestedLatchkey } from "../support/latchkey.ts";
 import { startLatchkey } from "../support/latchkey.ts";
@@ -80,7 +80,6 @@ beforeAll(async () => {
     upstreamPort: upstream.port,
     edit(bootstrap) {
       bootstrap.setIn(["static_resources", "clusters", 0], bootstrap.createNode(sharedCluster(port)));
-      bootstrap.setIn([...EXT_AUTHZ, "grpc_service", "timeout"], "20s");
     },
   });
 });

@@ -34,7 +34,7 @@ async function startMeasured(more: Readonly<Record<string, string>> = {}) {
     rmSync(TURNS_FILE, { force: true });
     process.kill(latchkey.pid, "SIGUSR2");
     const read = () => readFile(TURNS_FILE, "utf8").catch(() => "");
-    await expect.poll(read, { timeout: 20_000, interval: 20 }).toContain("\n");
+    await expect.poll(read, { interval: 20 }).toContain("\n");
     return Number(await read());
   };
   const during = async (work: () => Promise<unknown>) => {

@@ -106,7 +106,7 @@ export function startCharging({
       isFallback: false,
       ...more,
     });
-    await vi.waitFor(() => expect(settled.length).toBeGreaterThan(before), { timeout: 20_000, interval: 1 });
+    await vi.waitFor(() => expect(settled.length).toBeGreaterThan(before), { timeout: 60_000, interval: 1 });
     return { result: settled.at(-1)?.result, isOver };
   };
   /** Units of the quota that are used, with those of leases. */

@@ -4,7 +4,7 @@ import { registryKeys } from "../../src/redis/names.ts";
 import type { RedisOptions, TestedRedis } from "./redis.ts";
 import { freePort, startRedis, urlBy } from "./redis.ts";
 
-const WAIT = { timeout: 30_000, interval: 50 };
+const WAIT = { timeout: 60_000, interval: 50 };
 const LAST_SLOT = 16_383;
 const PRIMARIES = 3;
 const NODE_TIMEOUT_MS = 500;

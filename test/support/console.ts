@@ -55,8 +55,11 @@ export async function startConsole({ env = {}, policy }: ConsoleOptions = {}): P
     launchBrowser(),
   ]);
   const origin = `http://${latchkey.http}`;
-  const newContext = (options: BrowserContextOptions = {}) =>
-    browser.newContext({ viewport: WIDE, ...options });
+  const newContext = async (options: BrowserContextOptions = {}) => {
+    const context = await browser.newContext({ viewport: WIDE, ...options });
+    context.setDefaultTimeout(60_000);
+    return context;
+  };
   return {
     latchkey,
     origin,

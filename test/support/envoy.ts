@@ -1,5 +1,6 @@
 import { spawnSync } from "node:child_process";
 import type { Document } from "yaml";
+import { isScalar, visit } from "yaml";
 import { envoyBinary } from "../../scripts/envoy-binary.ts";
 import type { EnvoyProcess, EXAMPLES } from "../../scripts/envoy-process.ts";
 import {
@@ -30,7 +31,7 @@ type EnvoyAuthz =
 
 const NORMALISATION = ["normalize_path", "merge_slashes", "path_with_escaped_slashes_action"];
 
-/** A real Envoy with the shipped sidecar.yaml, in which only the addresses are changed. */
+/** A real Envoy with the shipped sidecar.yaml, in which only the addresses and {@link PRODUCTION_TIMEOUTS} are changed. */
 export async function startEnvoy(options: EnvoyOptions): Promise<EnvoyProcess> {
   const { version, normalise, edit } = options;
   const clusters = {
@@ -56,7 +57,14 @@ export interface ExampleOptions {
   readonly edit?: (bootstrap: Document) => void;
 }
 
-/** A real Envoy with one of the shipped examples, in which only addresses and folders are changed. */
+/** Of the examples. On a busy machine, a Check or a connection takes longer, and Envoy would answer by itself. */
+const PRODUCTION_TIMEOUTS = [
+  ...["timeout: 0.5s", "timeout: 1s", "timeout: 2s"],
+  ...["connect_timeout: 0.25s", "connect_timeout: 1s"],
+];
+const TEST_TIMEOUT = "20s";
+
+/** A real Envoy with one of the shipped examples, in which only addresses, folders and {@link PRODUCTION_TIMEOUTS} are changed. */
 export async function startExample(
   name: (typeof EXAMPLES)[number],
   { clusters, folders, version, edit }: ExampleOptions,
@@ -65,8 +73,18 @@ export async function startExample(
   setListenerPort(bootstrap, 0);
   for (const [cluster, targets] of Object.entries(clusters))
     setClusterTargets(bootstrap, cluster, ...targets);
+  waitLonger(bootstrap);
   edit?.(bootstrap);
   return startEnvoyProcess(binary, bootstrap);
+}
+
+function waitLonger(bootstrap: Document): void {
+  visit(bootstrap, {
+    Pair(_, { key, value }) {
+      if (!isScalar(key) || !isScalar(value)) return;
+      if (PRODUCTION_TIMEOUTS.includes(`${key.value}: ${value.value}`)) value.value = TEST_TIMEOUT;
+    },
+  });
 }
 
 /** Envoy's validation of an unchanged example: `OK`, or its errors and deprecation warnings. */

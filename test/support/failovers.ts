@@ -2,14 +2,13 @@ import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
-import type { Document } from "yaml";
 import type { EnvoyProcess } from "../../scripts/envoy-process.ts";
 import type { LatchkeyClient } from "../../src/client/client.ts";
 import { createClient } from "../../src/client/client.ts";
 import { admits } from "./admitted.ts";
 import type { Checked } from "./checks.ts";
 import { check, underLoad, within } from "./checks.ts";
-import { EXT_AUTHZ, startExample } from "./envoy.ts";
+import { startExample } from "./envoy.ts";
 import { newSecret } from "./keys.ts";
 import type { TestedLatchkey } from "./latchkey.ts";
 import { startLatchkey } from "./latchkey.ts";
@@ -29,7 +28,7 @@ const QUIET_MS = 1500;
 /** Limits are asked for again once a probe of the breaker has succeeded. */
 const LIMITS_WITHIN_MS = 1000;
 /** Of a failover that takes longer the test says nothing. */
-const WITHIN = { timeout: 30_000, interval: 20 };
+const WITHIN = { timeout: 60_000, interval: 20 };
 
 /** How servers fail over, and how the test knows it. */
 export interface FailoverTopology {
@@ -102,7 +101,6 @@ async function startAll(startTopology: () => Promise<FailoverTopology>): Promise
   );
   envoy = await startExample("sidecar", {
     clusters: { latchkey: instances.map(({ grpc }) => grpc), upstream: [`127.0.0.1:${upstream.port}`] },
-    edit: allowDelays,
   });
   const [known, limited, revoked] = [await register(20), await register(1, "contributor"), await register(1)];
   keys = {
@@ -112,17 +110,6 @@ async function startAll(startTopology: () => Promise<FailoverTopology>): Promise
   };
   await operators[0]?.keys.revoke(revoked[0]?.key_id ?? "");
   await vi.waitFor(async () => expect(await verdicts(keys.revoked)).toEqual(["key-revoked"]), WITHIN);
-}
-
-/** On a busy machine, all may take longer than Envoy waits. It would then answer by itself, with 503 and without a reason. */
-function allowDelays(bootstrap: Document): void {
-  bootstrap.setIn([...EXT_AUTHZ, "grpc_service", "timeout"], "10s");
-  const latchkey = ["static_resources", "clusters", 0];
-  bootstrap.setIn([...latchkey, "connect_timeout"], "10s");
-  const options = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
-  const http2 = ["explicit_http_config", "http2_protocol_options"];
-  const keepAlive = [...http2, "connection_keepalive", "timeout"];
-  bootstrap.setIn([...latchkey, "typed_extension_protocol_options", options, ...keepAlive], "10s");
 }
 
 async function stopAll(): Promise<void> {

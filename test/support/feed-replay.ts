@@ -169,7 +169,7 @@ async function savedFile({ dir, cli }: TestedRedis): Promise<string> {
 }
 
 async function untilConnected({ client }: Instance): Promise<void> {
-  await expect.poll(() => client.command("PING").catch(() => undefined), { timeout: 10_000 }).toBe("PONG");
+  await expect.poll(() => client.command("PING").catch(() => undefined)).toBe("PONG");
 }
 
 async function startRunning(port: number, removal: Removal): Promise<Running> {

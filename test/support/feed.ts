@@ -167,16 +167,12 @@ export async function startReplicated(args: readonly string[] = []): Promise<{
     () => replica.stop(),
     () => relay.close(),
   );
-  await expect.poll(() => primary.cli("INFO", "replication"), { timeout: 10_000 }).toContain("state=online");
+  await expect.poll(() => primary.cli("INFO", "replication")).toContain("state=online");
   // The replica may still be loading what it received.
-  await expect
-    .poll(() => replica.cli("INFO", "replication"), { timeout: 10_000 })
-    .toContain("master_link_status:up");
+  await expect.poll(() => replica.cli("INFO", "replication")).toContain("master_link_status:up");
   // The primary counts it from its first acknowledgement on, which the replica repeats only once per second.
   await primary.cli("SET", "acknowledged", "1");
-  await expect
-    .poll(async () => unacknowledged(await primary.cli("INFO", "replication")), { timeout: 10_000 })
-    .toBe(0);
+  await expect.poll(async () => unacknowledged(await primary.cli("INFO", "replication"))).toBe(0);
   return { relay, primary, replica };
 }
 

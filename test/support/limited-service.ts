@@ -4,7 +4,7 @@ import type { EnvoyProcess } from "../../scripts/envoy-process.ts";
 import type { LatchkeyClient } from "../../src/client/client.ts";
 import { createClient } from "../../src/client/client.ts";
 import { check } from "./checks.ts";
-import { EXT_AUTHZ, startEnvoy } from "./envoy.ts";
+import { startEnvoy } from "./envoy.ts";
 import { newSecret } from "./keys.ts";
 import type { TestedLatchkey } from "./latchkey.ts";
 import { startLatchkey } from "./latchkey.ts";
@@ -36,15 +36,13 @@ export async function startLimitedService(
     {
       ADMIN_TOKEN: adminToken,
       JWT_SECRET: newSecret(),
-      ...(redis && { REDIS_URL: redis.url, REDIS_COMMAND_TIMEOUT_MS: "2000" }),
+      ...(redis && { REDIS_URL: redis.url, REDIS_COMMAND_TIMEOUT_MS: "10000" }),
     },
     { policy, ...(onLogLine && { onLogLine }) },
   );
   const envoy = await startEnvoy({
     authzTarget: latchkey.grpc,
     upstreamPort: upstream.port,
-    // The machine may be busy.
-    edit: (bootstrap) => bootstrap.setIn([...EXT_AUTHZ, "grpc_service", "timeout"], "5s"),
   });
   const admin = createClient({ url: `http://${latchkey.operator}`, token: adminToken });
   return {

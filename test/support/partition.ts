@@ -3,7 +3,7 @@ import { startFaultRelay } from "./fault-relay.ts";
 import { startRedis } from "./redis.ts";
 import { allKnown, FENCE, NODE_ARGS, startSentinel } from "./sentinel.ts";
 
-const WITHIN = { timeout: 30_000, interval: 20 };
+const WITHIN = { timeout: 60_000, interval: 20 };
 
 /** A primary with two replicas and three Sentinels, which all reach it through a relay alone. */
 export async function startPartitionable() {

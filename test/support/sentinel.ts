@@ -12,7 +12,7 @@ import { freePort, startRedis, urlBy } from "./redis.ts";
 
 export const MASTER = "mymaster";
 const DOWN_AFTER_MS = 500;
-const WAIT = { timeout: 30_000, interval: 50 };
+const WAIT = { timeout: 60_000, interval: 50 };
 
 export interface TestedSentinel extends Child {
   readonly port: number;

@@ -89,7 +89,7 @@ describe("an instance that starts while Redis is unavailable", () => {
       authzTarget: latchkey.grpc,
       upstreamPort: upstream.port,
       // A busy machine is not a fault.
-      edit: (bootstrap) => bootstrap.setIn([...EXT_AUTHZ, "grpc_service", "timeout"], "5s"),
+      edit: (bootstrap) => bootstrap.setIn([...EXT_AUTHZ, "grpc_service", "timeout"], "20s"),
     });
     expect((await fetch(`http://${latchkey.ops}/livez`)).status).toBe(200);
     expect(await healthOf(latchkey.grpc)).toBe(NOT_SERVING);

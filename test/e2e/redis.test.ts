@@ -46,7 +46,7 @@ afterAll(async () => {
 
 /** Generous timeouts for hundreds of concurrent requests on a busy machine. */
 function patient(bootstrap: Parameters<NonNullable<Parameters<typeof startEnvoy>[0]["edit"]>>[0]): void {
-  bootstrap.setIn([...EXT_AUTHZ, "grpc_service", "timeout"], "5s");
+  bootstrap.setIn([...EXT_AUTHZ, "grpc_service", "timeout"], "20s");
 }
 
 function operatorOf(instance: TestedLatchkey | undefined) {

@@ -139,7 +139,7 @@ faults: { limits: local, local_max: 1m }
     authzTarget: latchkey.grpc,
     upstreamPort: upstream.port,
     // A busy machine is not a fault.
-    edit: (bootstrap) => bootstrap.setIn([...EXT_AUTHZ, "grpc_service", "timeout"], "5s"),
+    edit: (bootstrap) => bootstrap.setIn([...EXT_AUTHZ, "grpc_service", "timeout"], "20s"),
   });
   endings.push(
     () => envoy.stop(),

@@ -89,7 +89,7 @@ describe.each(["embedded", "redis"])("with the %s store", (store) => {
       authzTarget: latchkey.grpc,
       upstreamPort: upstream.port,
       // The machine may be busy.
-      edit: (bootstrap) => bootstrap.setIn([...EXT_AUTHZ, "grpc_service", "timeout"], "5s"),
+      edit: (bootstrap) => bootstrap.setIn([...EXT_AUTHZ, "grpc_service", "timeout"], "20s"),
     });
   });
 

@@ -28,9 +28,14 @@ type EnvoyAuthz =
   /** `host:port` or `unix:/path`. */
   | { readonly authzTarget: string; readonly authzPort?: never };
 
+const LATCHKEY_CLUSTER = ["static_resources", "clusters", 0];
+const KEEPALIVE = [
+  ...["typed_extension_protocol_options", "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"],
+  ...["explicit_http_config", "http2_protocol_options", "connection_keepalive"],
+];
 const NORMALISATION = ["normalize_path", "merge_slashes", "path_with_escaped_slashes_action"];
 
-/** A real Envoy with the shipped sidecar.yaml, in which only the addresses are changed. */
+/** A real Envoy with the shipped sidecar.yaml, in which the addresses are changed, and its patience with connections. */
 export async function startEnvoy(options: EnvoyOptions): Promise<EnvoyProcess> {
   const { version, normalise, edit } = options;
   const clusters = {
@@ -41,6 +46,9 @@ export async function startEnvoy(options: EnvoyOptions): Promise<EnvoyProcess> {
     clusters,
     ...(version !== undefined && { version }),
     edit(bootstrap) {
+      // On a busy machine a slow connection is no dead one.
+      bootstrap.setIn([...LATCHKEY_CLUSTER, "connect_timeout"], "10s");
+      bootstrap.setIn([...LATCHKEY_CLUSTER, ...KEEPALIVE, "timeout"], "60s");
       if (normalise === false) for (const name of NORMALISATION) bootstrap.deleteIn([...HTTP_MANAGER, name]);
       edit?.(bootstrap);
     },

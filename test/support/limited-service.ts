@@ -44,7 +44,7 @@ export async function startLimitedService(
     authzTarget: latchkey.grpc,
     upstreamPort: upstream.port,
     // The machine may be busy.
-    edit: (bootstrap) => bootstrap.setIn([...EXT_AUTHZ, "grpc_service", "timeout"], "5s"),
+    edit: (bootstrap) => bootstrap.setIn([...EXT_AUTHZ, "grpc_service", "timeout"], "20s"),
   });
   const admin = createClient({ url: `http://${latchkey.operator}`, token: adminToken });
   return {

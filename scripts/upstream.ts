@@ -22,7 +22,8 @@ export interface Upstream {
  */
 export async function startUpstream(port = 0): Promise<Upstream> {
   const requests: SeenRequest[] = [];
-  const server = createServer((request, response) => {
+  // Envoy ends idle connections. If this service did, a request that Envoy has just sent would get 503.
+  const server = createServer({ keepAliveTimeout: 0 }, (request, response) => {
     const seen = seenOf(request);
     requests.push(seen);
     request.resume();

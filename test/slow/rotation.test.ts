@@ -90,10 +90,12 @@ function startTraffic() {
     const live = slots.filter((slot) => slot.live);
     const made = await Promise.all(
       live.map(({ latchkey }) =>
-        createClient({ url: `http://${latchkey.operator}`, token: env["ADMIN_TOKEN"] ?? "" }).register({
-          name: "n",
-          key_type: "basic",
-        }),
+        createClient({
+          url: `http://${latchkey.operator}`,
+          token: env["ADMIN_TOKEN"] ?? "",
+          // A command blocks this process until it has ended.
+          timeoutMs: 60_000,
+        }).register({ name: "n", key_type: "basic" }),
       ),
     );
     const nowMs = Date.now();
@@ -143,9 +145,7 @@ async function rollOut(): Promise<void> {
     await traffic.settled();
     await slot.latchkey.stop();
     slot.latchkey = await startLatchkey({ ...env, GRPC_LISTEN: slot.socket }, { policy: POLICY });
-    await expect
-      .poll(() => sendThrough(slot, "not.a.key"), { timeout: 20_000 })
-      .toMatchObject({ status: 401 });
+    await expect.poll(() => sendThrough(slot, "not.a.key")).toMatchObject({ status: 401 });
     slot.live = true;
   }
   await traffic.settled();
@@ -167,7 +167,7 @@ async function everywhere(kid: string, use: "signs" | "verifies" | "gone"): Prom
     const found = new RegExp(`latchkey_signing_key_info\\{kid="${kid}",use="(\\w+)"\\} 1`).exec(text);
     return found?.[1] ?? "gone";
   };
-  await expect.poll(() => Promise.all(slots.map(has)), { timeout: 20_000 }).toEqual([use, use, use]);
+  await expect.poll(() => Promise.all(slots.map(has))).toEqual([use, use, use]);
 }
 
 /** A time at which the last instance has stopped signing with the replaced key. */
@@ -224,6 +224,6 @@ test("a fleet of three rotates from a secret to another, to a key pair, and to t
   for (const { latchkey } of slots)
     expect(latchkey.output()).not.toContain("signs with a key that this instance");
   expect([...traffic.signedBy]).toEqual([first, second, third, fourth]);
-  expect(traffic.sent()).toBeGreaterThan(500);
+  expect(traffic.sent()).toBeGreaterThan(200);
   expect(await readFile(env["JWT_KEYS_FILE"], "utf8")).not.toContain(third);
 });

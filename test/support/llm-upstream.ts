@@ -27,7 +27,8 @@ export interface LlmUpstream {
 export async function startLlmUpstream(): Promise<LlmUpstream> {
   const held = new Set<ServerResponse>();
   let requests = 0;
-  const server = createServer((request, response) => {
+  // Envoy ends idle connections. If this service did, a request that Envoy has just sent would get 503.
+  const server = createServer({ keepAliveTimeout: 0 }, (request, response) => {
     requests++;
     request.resume();
     const { searchParams } = new URL(request.url ?? "/", "http://upstream");

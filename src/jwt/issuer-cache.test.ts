@@ -3,6 +3,7 @@ import { beforeAll, expect, test } from "vitest";
 import type { TestJwk } from "../../test/support/jwk.ts";
 import { jwkSet, newJwk, publicPart } from "../../test/support/jwk.ts";
 import type { Policy } from "../core/policy/policy.ts";
+import { FamilyCounts } from "../core/usage/family-counts.ts";
 import { parsePolicy } from "../policy/file.ts";
 import { createIssuerVerifier } from "./issuer-verifier.ts";
 
@@ -32,9 +33,10 @@ ${issuers}
 }
 
 /** A verifier whose keys are what the test publishes, and the URLs that it has fetched. */
-function open(first = policyOf()) {
+function open(first = policyOf(), cacheSize = 10) {
   const state = { policy: first, keys: [jwk], monotonicMs: 0 };
   const fetched: string[] = [];
+  const reported: string[] = [];
   const verifier = createIssuerVerifier({
     policy: () => state.policy,
     fetchText: async (uri) => {
@@ -43,11 +45,11 @@ function open(first = policyOf()) {
     },
     monotonicMs: () => state.monotonicMs,
     waitMs: 30_000,
-    cacheSize: () => 10,
-    onFetch: () => undefined,
+    cacheSize: () => cacheSize,
+    onFetch: (name) => reported.push(name),
   });
   const verify = (token: string, nowMs = NOW_MS) => verifier.of(token)?.verify(token, nowMs);
-  return { state, fetched, verifier, verify };
+  return { state, fetched, reported, verifier, verify };
 }
 
 async function tokenOf(claims: Readonly<Record<string, unknown>> = {}, key = jwk): Promise<string> {
@@ -73,6 +75,39 @@ test("the keys of every issuer are fetched before its first token arrives, and o
   state.monotonicMs += 10_000;
   verifier.prefetch();
   expect(fetched.at(-1)).toBe("https://three/keys");
+});
+
+test("a fetch is reported for every issuer that has its keys at the URL, and for no other", async () => {
+  const shared = `${ISSUERS}
+  - { name: tenant, issuer: i3, jwks_uri: "https://one/keys", audience: api, roles: [basic] }`;
+  const { reported, verify } = open(policyOf(shared));
+  await verify(await tokenOf());
+  expect(reported).toEqual(["corp", "tenant"]);
+  await verify(await tokenOf({ iss: "i2" }));
+  expect(reported).toEqual(["corp", "tenant", "other"]);
+});
+
+test("a token is valid by any key of its kid, whatever their order", async () => {
+  const other = newJwk("ES256", "one");
+  for (const keys of [
+    [jwk, other],
+    [other, jwk],
+  ]) {
+    const { state, verify } = open();
+    state.keys = keys;
+    expect(await verify(await tokenOf())).toMatchObject({ ok: true });
+  }
+});
+
+test("a principal that is evicted leaves the counts of its family", async () => {
+  const { verify } = open(policyOf(), 1);
+  const verified = await verify(await tokenOf());
+  const principal = verified?.ok ? verified.principal : expect.unreachable();
+  const counts = new FamilyCounts("acme");
+  counts.reachedFrom(principal);
+  await verify(await tokenOf({ jti: "t2" }));
+  await verify(await tokenOf({ jti: "t3" }));
+  expect(principal.counts).toBeUndefined();
 });
 
 test("a token is verified once, and then known at once until the keys or the policy change", async () => {

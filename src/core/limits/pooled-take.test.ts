@@ -523,4 +523,29 @@ describe("limits in memory", () => {
       ["q", undefined],
     ]);
   });
+
+  test("return at the end also what a pending request is granted", async () => {
+    const { pool, sent } = open({ answers: { a: { grantedTokens: 5 } } });
+    const pending = pool.take([bucket("a")], 1, WALL_MS);
+    await pool.close();
+    expect(await pending).toMatchObject({ ok: true });
+    expect(sent).toEqual([
+      ["a", 1],
+      ["a", undefined],
+    ]);
+  });
+
+  test("are forgotten also by a pool without quotas", () => {
+    const pool = createLeasePool({
+      store: { step: () => expect.unreachable() },
+      monotonicMs: () => 0,
+      instanceId: "i",
+      maxBuckets: 3,
+      fallback: { take: () => expect.unreachable() },
+    });
+    void pool.take([bucket("a")], 0, WALL_MS);
+    expect(pool.size()).toBe(1);
+    pool.forget("a");
+    expect(pool.size()).toBe(0);
+  });
 });

@@ -41,6 +41,7 @@ function open(first = policyOf(), cacheSize = 10) {
     policy: () => state.policy,
     fetchText: async (uri) => {
       fetched.push(uri);
+      if (state.keys.length === 0) throw new Error("no keys");
       return jwkSet(...state.keys.map(publicPart));
     },
     monotonicMs: () => state.monotonicMs,
@@ -52,10 +53,14 @@ function open(first = policyOf(), cacheSize = 10) {
   return { state, fetched, reported, verifier, verify };
 }
 
-async function tokenOf(claims: Readonly<Record<string, unknown>> = {}, key = jwk): Promise<string> {
+async function tokenOf(
+  claims: Readonly<Record<string, unknown>> = {},
+  key = jwk,
+  header: object = {},
+): Promise<string> {
   const all = { iss: "i1", aud: "api", sub: "alice", jti: "t1", role: "basic", iat: NOW, exp: NOW + 600 };
   return new SignJWT({ ...all, ...claims })
-    .setProtectedHeader({ alg: "ES256", kid: key.kid })
+    .setProtectedHeader({ alg: "ES256", kid: key.kid, ...header })
     .sign(await importJWK({ ...key }, "ES256"));
 }
 
@@ -144,6 +149,51 @@ test("a principal whose keys changed while it was verified is not kept", async (
   void verify(await tokenOf({ jti: "t2" }));
   expect(await pending).toMatchObject({ ok: true });
   expect(await verify(token)).toMatchObject({ ok: false, rejection: { cause: "signature_wrong" } });
+});
+
+test("without the issuer's keys a token is neither valid nor invalid", async () => {
+  const { state, verify } = open();
+  state.keys = [];
+  expect(await verify(await tokenOf())).toEqual({
+    ok: false,
+    reason: "credential_unavailable",
+    rejection: { cause: "keys_unavailable", issuer: "corp" },
+  });
+});
+
+test("a token whose kid names no key, or none for its algorithm, is invalid", async () => {
+  const { state, verify } = open();
+  const token = await tokenOf();
+  state.keys = [newJwk("ES256", "two")];
+  expect(await verify(token)).toMatchObject({ rejection: { cause: "key_unknown" } });
+  state.monotonicMs += 10_000;
+  state.keys = [{ ...jwk, use: "enc" }];
+  expect(await verify(token)).toMatchObject({
+    reason: "credential_invalid",
+    rejection: { cause: "key_unsuitable" },
+  });
+});
+
+test("an alg that Latchkey knows, and the policy does not list for the issuer, is rejected", async () => {
+  const { verify, fetched } = open(policyOf(ISSUERS.replace("max_token_bytes: 4096", "algorithms: [RS256]")));
+  expect(await verify(await tokenOf())).toMatchObject({ rejection: { cause: "algorithm_not_allowed" } });
+  expect(fetched).toEqual([]);
+});
+
+test("a token has the typ that the policy requires, if it requires one", async () => {
+  const typed = open(policyOf(ISSUERS.replace("max_token_bytes: 4096", "typ: at+jwt")));
+  expect(await typed.verify(await tokenOf())).toMatchObject({ rejection: { cause: "type_wrong" } });
+  expect(await typed.verify(await tokenOf({}, jwk, { typ: "at+jwt" }))).toMatchObject({ ok: true });
+  expect(await open().verify(await tokenOf({}, jwk, { typ: "at+jwt" }))).toMatchObject({ ok: true });
+});
+
+test("the holder of an expired token reads that it has expired", async () => {
+  const { verify } = open();
+  expect(await verify(await tokenOf({ exp: NOW - 100, iat: NOW - 200 }))).toMatchObject({
+    ok: false,
+    reason: "key_expired",
+    principal: { keyId: "corp:t1" },
+  });
 });
 
 test("an expired token is not kept, and neither is a rejected one", async () => {

@@ -6,6 +6,7 @@ import { createRemoteKeys } from "./remote-keys.ts";
 const START_MS = 1000;
 const FRESH_MS = 300_000;
 const COOLDOWN_MS = 10_000;
+const MAX_AGE_MS = 3_600_000;
 const one = newJwk("ES256", "one");
 
 let nowMs: number;
@@ -94,6 +95,32 @@ describe("a set of keys", () => {
     expect(await keys.find("new", "ES256")).toEqual({ kind: "none", cause: "key_unknown" });
   });
 
+  test("is used for an hour while its issuer does not respond, which leaves unknown kids open", async () => {
+    const keys = open();
+    await keys.find("one", "ES256");
+    published = "no JSON";
+    nowMs = START_MS + MAX_AGE_MS;
+    expect(await keys.find("one", "ES256")).toMatchObject({ kind: "found" });
+    expect(await keys.find("new", "ES256")).toEqual({ kind: "unavailable" });
+    expect(outcomes).toEqual([undefined, expect.any(String)]);
+    nowMs++;
+    expect(await keys.find("one", "ES256")).toEqual({ kind: "unavailable" });
+  });
+
+  test("is fetched again for a kid without a suitable key, at most every ten seconds", async () => {
+    const keys = open();
+    expect(await keys.find("one", "ES384")).toEqual({ kind: "none", cause: "key_unsuitable" });
+    publish(one, { ...newJwk("ES256", "two"), use: "sig" });
+    nowMs = START_MS + COOLDOWN_MS - 1;
+    expect(await keys.find("one", "ES384")).toEqual({ kind: "none", cause: "key_unsuitable" });
+    expect(await keys.find("two", "ES256")).toEqual({ kind: "none", cause: "key_unknown" });
+    expect(fetches).toBe(1);
+    nowMs++;
+    expect(await keys.find("one", "ES384")).toEqual({ kind: "none", cause: "key_unsuitable" });
+    expect(fetches).toBe(2);
+    expect(await keys.find("two", "ES256")).toMatchObject({ kind: "found" });
+  });
+
   test("reports each fetch, and an error that is none by its text", async () => {
     const keys = createRemoteKeys({
       fetchText: () => Promise.reject("no text"),
@@ -132,6 +159,12 @@ describe("a key", () => {
       ["PS256", "RSA-PSS"],
     ] as const)
       expect(await keys.find("rsa", alg)).toMatchObject({ keys: [{ algorithm: { name } }] });
+  });
+
+  test("for encryption, or for another algorithm, is not tried", async () => {
+    publish({ ...one, use: "enc" }, { ...newJwk("ES256", "one"), alg: "ES384" }, one);
+    const found = await open().find("one", "ES256");
+    expect(found.kind === "found" && found.keys.length).toBe(1);
   });
 
   test("is tried with at most three others of its kid", async () => {

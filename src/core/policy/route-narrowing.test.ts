@@ -42,7 +42,9 @@ test("without these members the route stays the same object, and equal members g
   const [first, other] = [{ scopes: "b" }, { scopes: "b", cost: "3" }];
   const variant = narrow(route, extensions(first));
   expect(narrow(route, extensions(first))).toBe(variant);
-  expect(narrow(route, extensions(other))).not.toBe(variant);
+  for (const others of [other, { scopes: "c" }, { scopes: "b", cost: "4" }])
+    expect(narrow(route, extensions(others))).not.toBe(variant);
+  expect(narrow(route, extensions({ scopes: "c" }))).toMatchObject({ scopes: ["a", "c"] });
   expect(narrow(route, extensions({ cost: "3" }))).toEqual({ ...route, cost: 3 });
   expect(narrow({ ...route }, extensions(first))).not.toBe(variant);
 });

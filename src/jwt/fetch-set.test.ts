@@ -57,6 +57,15 @@ describe("a response", () => {
     expect(await fetchSet(server.jwksUri)).toBe("text");
   });
 
+  test.each(["http://localhost:1/keys", "//localhost:1/keys"])(
+    "that redirects to the other place %s is a fault, and nothing is fetched there",
+    async (location) => {
+      await expect(fetchFrom(302, "", location)).rejects.toThrow(
+        "it redirects to another place (http://localhost:1)",
+      );
+    },
+  );
+
   test("after three redirects is used, and after four it is a fault", async () => {
     expect(await fetchFrom(200, "text", undefined, 3)).toBe("text");
     await expect(fetchFrom(200, "text", undefined, 4)).rejects.toThrow("it redirects without end");

@@ -61,8 +61,12 @@ describe("a damaged record must not seem absent", () => {
     },
   );
 
-  test.each(["", "no JSON", "null", "5", '"text"', "[]", "{}"])("the text %j throws", (text) => {
-    expect(() => decodeRecord(keyId, text)).toThrow();
+  test.each(["null", "5", '"text"', "[]", "{}"])("the text %j throws", (text) => {
+    expect(() => decodeRecord(keyId, text)).toThrow("is damaged");
+  });
+
+  test.each(["", "no JSON"])("the text %j throws, because it is no JSON", (text) => {
+    expect(() => decodeRecord(keyId, text)).toThrow(SyntaxError);
   });
 
   test.each<readonly [name: string, value: readonly unknown[]]>([

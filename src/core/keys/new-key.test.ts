@@ -112,6 +112,22 @@ describe("a new key", () => {
     await expect(make([{ kind: "ended" }])).rejects.toThrow("no key can be issued yet");
   });
 
+  test("is tried again after another change, and written with its audit event", async () => {
+    const { result, asked } = await make([{ kind: "conflict" }, committed]);
+    expect(result).toBe("issued at 0");
+    expect(asked).toHaveLength(2);
+    expect(asked[1]?.audit).toMatchObject([{ event: "key_registered", keyId: KEY.keyId }]);
+  });
+
+  test("counts no V1 key of self-service once V1 keys are removed", async () => {
+    const { registry, asked } = scriptedRegistry();
+    registry.migration.applyState({ phase: "removed", chosen: true, version: 1 });
+    const record = { ...KEY, selfService: true };
+    const key = { subject: { role: "basic" }, event: "key_registered", record: () => record } as const;
+    await commitNewKey(registry, { ...key, result: () => "made" }, { caller: anonymous });
+    expect(asked[0]?.requires).toMatchObject({ legacyEnded: true });
+  });
+
   test("is not made beyond a limit, or if an earlier call has made it", async () => {
     expect((await make([{ kind: "full" }])).result).toEqual(denied("too_many_keys"));
     expect((await make([{ kind: "owner_full" }])).result).toEqual(denied("too_many_owner_keys"));

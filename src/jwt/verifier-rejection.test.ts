@@ -56,11 +56,12 @@ test.each<readonly [cause: string, what: string, text: string]>([
 
 test("a token of a key pair is valid until it expires, and its holder learns that", async () => {
   expect(await verify(token)).toMatchObject({ ok: true, principal: { keyId: KEY.keyId } });
-  expect(await verify(token, KEY.expiresAt)).toMatchObject({
-    ok: false,
-    reason: "key_expired",
-    principal: { keyId: KEY.keyId },
-  });
+  for (const nowSeconds of [KEY.expiresAt, KEY.expiresAt + 1000])
+    expect(await verify(token, nowSeconds)).toMatchObject({
+      ok: false,
+      reason: "key_expired",
+      principal: { keyId: KEY.keyId },
+    });
 });
 
 function encodeKid(kid: string): string {

@@ -3,6 +3,7 @@ import { beforeAll, expect, test } from "vitest";
 import type { TestJwk } from "../../test/support/jwk.ts";
 import { jwkSet, newJwk, publicPart } from "../../test/support/jwk.ts";
 import type { Policy } from "../core/policy/policy.ts";
+import { FamilyCounts } from "../core/usage/family-counts.ts";
 import { parsePolicy } from "../policy/file.ts";
 import { createIssuerVerifier } from "./issuer-verifier.ts";
 
@@ -32,28 +33,34 @@ ${issuers}
 }
 
 /** A verifier whose keys are what the test publishes, and the URLs that it has fetched. */
-function open(first = policyOf()) {
+function open(first = policyOf(), cacheSize = 10) {
   const state = { policy: first, keys: [jwk], monotonicMs: 0 };
   const fetched: string[] = [];
+  const reported: string[] = [];
   const verifier = createIssuerVerifier({
     policy: () => state.policy,
     fetchText: async (uri) => {
       fetched.push(uri);
+      if (state.keys.length === 0) throw new Error("no keys");
       return jwkSet(...state.keys.map(publicPart));
     },
     monotonicMs: () => state.monotonicMs,
     waitMs: 30_000,
-    cacheSize: () => 10,
-    onFetch: () => undefined,
+    cacheSize: () => cacheSize,
+    onFetch: (name) => reported.push(name),
   });
   const verify = (token: string, nowMs = NOW_MS) => verifier.of(token)?.verify(token, nowMs);
-  return { state, fetched, verifier, verify };
+  return { state, fetched, reported, verifier, verify };
 }
 
-async function tokenOf(claims: Readonly<Record<string, unknown>> = {}, key = jwk): Promise<string> {
+async function tokenOf(
+  claims: Readonly<Record<string, unknown>> = {},
+  key = jwk,
+  header: object = {},
+): Promise<string> {
   const all = { iss: "i1", aud: "api", sub: "alice", jti: "t1", role: "basic", iat: NOW, exp: NOW + 600 };
   return new SignJWT({ ...all, ...claims })
-    .setProtectedHeader({ alg: "ES256", kid: key.kid })
+    .setProtectedHeader({ alg: "ES256", kid: key.kid, ...header })
     .sign(await importJWK({ ...key }, "ES256"));
 }
 
@@ -73,6 +80,39 @@ test("the keys of every issuer are fetched before its first token arrives, and o
   state.monotonicMs += 10_000;
   verifier.prefetch();
   expect(fetched.at(-1)).toBe("https://three/keys");
+});
+
+test("a fetch is reported for every issuer that has its keys at the URL, and for no other", async () => {
+  const shared = `${ISSUERS}
+  - { name: tenant, issuer: i3, jwks_uri: "https://one/keys", audience: api, roles: [basic] }`;
+  const { reported, verify } = open(policyOf(shared));
+  await verify(await tokenOf());
+  expect(reported).toEqual(["corp", "tenant"]);
+  await verify(await tokenOf({ iss: "i2" }));
+  expect(reported).toEqual(["corp", "tenant", "other"]);
+});
+
+test("a token is valid by any key of its kid, whatever their order", async () => {
+  const other = newJwk("ES256", "one");
+  for (const keys of [
+    [jwk, other],
+    [other, jwk],
+  ]) {
+    const { state, verify } = open();
+    state.keys = keys;
+    expect(await verify(await tokenOf())).toMatchObject({ ok: true });
+  }
+});
+
+test("a principal that is evicted leaves the counts of its family", async () => {
+  const { verify } = open(policyOf(), 1);
+  const verified = await verify(await tokenOf());
+  const principal = verified?.ok ? verified.principal : expect.unreachable();
+  const counts = new FamilyCounts("acme");
+  counts.reachedFrom(principal);
+  await verify(await tokenOf({ jti: "t2" }));
+  await verify(await tokenOf({ jti: "t3" }));
+  expect(principal.counts).toBeUndefined();
 });
 
 test("a token is verified once, and then known at once until the keys or the policy change", async () => {
@@ -109,6 +149,51 @@ test("a principal whose keys changed while it was verified is not kept", async (
   void verify(await tokenOf({ jti: "t2" }));
   expect(await pending).toMatchObject({ ok: true });
   expect(await verify(token)).toMatchObject({ ok: false, rejection: { cause: "signature_wrong" } });
+});
+
+test("without the issuer's keys a token is neither valid nor invalid", async () => {
+  const { state, verify } = open();
+  state.keys = [];
+  expect(await verify(await tokenOf())).toEqual({
+    ok: false,
+    reason: "credential_unavailable",
+    rejection: { cause: "keys_unavailable", issuer: "corp" },
+  });
+});
+
+test("a token whose kid names no key, or none for its algorithm, is invalid", async () => {
+  const { state, verify } = open();
+  const token = await tokenOf();
+  state.keys = [newJwk("ES256", "two")];
+  expect(await verify(token)).toMatchObject({ rejection: { cause: "key_unknown" } });
+  state.monotonicMs += 10_000;
+  state.keys = [{ ...jwk, use: "enc" }];
+  expect(await verify(token)).toMatchObject({
+    reason: "credential_invalid",
+    rejection: { cause: "key_unsuitable" },
+  });
+});
+
+test("an alg that Latchkey knows, and the policy does not list for the issuer, is rejected", async () => {
+  const { verify, fetched } = open(policyOf(ISSUERS.replace("max_token_bytes: 4096", "algorithms: [RS256]")));
+  expect(await verify(await tokenOf())).toMatchObject({ rejection: { cause: "algorithm_not_allowed" } });
+  expect(fetched).toEqual([]);
+});
+
+test("a token has the typ that the policy requires, if it requires one", async () => {
+  const typed = open(policyOf(ISSUERS.replace("max_token_bytes: 4096", "typ: at+jwt")));
+  expect(await typed.verify(await tokenOf())).toMatchObject({ rejection: { cause: "type_wrong" } });
+  expect(await typed.verify(await tokenOf({}, jwk, { typ: "at+jwt" }))).toMatchObject({ ok: true });
+  expect(await open().verify(await tokenOf({}, jwk, { typ: "at+jwt" }))).toMatchObject({ ok: true });
+});
+
+test("the holder of an expired token reads that it has expired", async () => {
+  const { verify } = open();
+  expect(await verify(await tokenOf({ exp: NOW - 100, iat: NOW - 200 }))).toMatchObject({
+    ok: false,
+    reason: "key_expired",
+    principal: { keyId: "corp:t1" },
+  });
 });
 
 test("an expired token is not kept, and neither is a rejected one", async () => {

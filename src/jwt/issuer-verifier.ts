@@ -133,9 +133,8 @@ function createVerifierForIssuer(
         const verified = await verifyBy(found.keys, token, requested, { issuer, policy, nowMs });
         if (typeof verified === "string") return rejected(verified);
         const verdict = expiryVerdict(verified, nowMs, issuer.clockSkewSeconds);
-        // The keys may have changed during verification.
-        if (verdict.ok && found.generation === keys.generation())
-          cache.set(id, { principal: verified, generation: found.generation });
+        // If the keys have changed during verification, `get` above does not accept the entry.
+        if (verdict.ok) cache.set(id, { principal: verified, generation: found.generation });
         return verdict;
       });
     },

@@ -42,6 +42,10 @@ describe("a key is used with the algorithm of its kind only (RFC 7518 §6, RFC 8
     expect(jwkProblem(rsa, "ES256")).toBe("ES256 takes a key of kty EC and crv P-256");
     expect(jwkProblem(ec, "RS256")).toBe("RS256 takes a key of kty RSA");
   });
+
+  test("and a curve counts only for keys that have one (RFC 7517 §4)", () => {
+    expect(jwkProblem({ ...rsa, crv: "P-256" }, "RS256")).toBeUndefined();
+  });
 });
 
 describe("a key that states its purpose is used for no other one (RFC 7517 §4)", () => {

@@ -1,4 +1,4 @@
-import { randomBytes } from "node:crypto";
+import { createHmac, randomBytes } from "node:crypto";
 import { describe, expect, test } from "vitest";
 import { jwkSet, newJwk, publicPart } from "../../test/support/jwk.ts";
 import type { KeyRecord } from "../core/keys/key-record.ts";
@@ -74,12 +74,23 @@ describe.each(ALGORITHMS)("a key for %s", (alg) => {
   });
 });
 
+test("a secret is the bytes that its k encodes in base64url, not its text", async () => {
+  const jwk = newJwk("HS256", "one");
+  const ring = joinKeys(await keysOf(jwkSet(jwk)));
+  const [header, claims, signature] = (await createSigner(() => ring, names).sign(record)).split(".");
+  const bytes = Buffer.from(String(jwk["k"]), "base64url");
+  expect(signature).toBe(createHmac("sha256", bytes).update(`${header}.${claims}`).digest("base64url"));
+});
+
 test("the dates of a rotation are read from a key, and one that is no date counts as missing", async () => {
   const dated = { added_at: "2026-01-02T03:04:05Z", signs_from: "soon", signed_until: 5, use: "sig" };
   const [key, plain] = await keysOf(jwkSet({ ...newJwk("ES256", "one"), ...dated }, newJwk("ES256", "two")));
   expect(key?.dates).toMatchObject({ addedAtMs: Date.UTC(2026, 0, 2, 3, 4, 5) });
   expect(key?.dates).not.toHaveProperty("signsFromMs");
   expect(plain?.dates).toEqual({});
+  const later = { signs_from: "2026-01-02T00:00:00Z", signed_until: "2026-01-03T00:00:00Z" };
+  const [rotated] = await keysOf(jwkSet({ ...newJwk("ES256", "one"), ...later }));
+  expect(rotated?.dates).toEqual({ signsFromMs: Date.UTC(2026, 0, 2), signedUntilMs: Date.UTC(2026, 0, 3) });
 });
 
 test("a set of 64 keys is accepted, and so is a kid of 64 characters", async () => {
@@ -155,8 +166,14 @@ describe("an invalid key set is rejected as a whole, and the message contains no
       [{ ...newJwk("EdDSA", "ed"), d: newJwk("EdDSA", "x")["d"] }],
       'keys[0] ("ed")',
     ],
+    [
+      "with halves of two keys (RSA)",
+      [{ ...rsa, e: "AQAD" }],
+      "its private and its public part belong to two keys",
+    ],
     ["with garbage for a key", [{ ...es, x: "AAAA" }], "cannot be used"],
     ["with a short secret", [{ kty: "oct", k: "AAAA", kid: "k", alg: "HS256" }], "at least 32 bytes"],
+    ["with a secret without k", [{ kty: "oct", kid: "k", alg: "HS256" }], "at least 32 bytes"],
     ["with secrets beside pairs", [es, newJwk("HS256", "hs")], "never stand in one set"],
     ["with an invalid key", [{ kid: "x" }], "is no JWK Set: keys.0.kty"],
     ["with too many keys", Array.from({ length: 65 }, () => es), "is no JWK Set: keys"],
@@ -164,6 +181,16 @@ describe("an invalid key set is rejected as a whole, and the message contains no
     const problems = (await problemsOf(...keys)).join("\n");
     expect(problems).toContain(problem);
     for (const secret of [es["d"], rsa["d"], weakRsa["d"]]) expect(problems).not.toContain(secret);
+  });
+
+  test("a text that is no JWK Set is rejected with each reason and its place", async () => {
+    expect(await parseKeySet("[]", anyWillDo)).toEqual({
+      ok: false,
+      problems: [expect.stringMatching(/^is no JWK Set: it: /)],
+    });
+    expect(await problemsOf({}, {})).toEqual([
+      expect.stringMatching(/^is no JWK Set: keys\.0\.kty: .*; keys\.1\.kty: /),
+    ]);
   });
 
   test.each(["", "[]", "null", "{}", '{"keys":{}}', "no JSON"])(

@@ -15,7 +15,11 @@ test("every group of the mutation tests has its files and tests, also after a fi
 test("an argument that is neither a group nor a file of one is rejected, and a file selects its group's tests", () => {
   expect(() => groupsOf(["src/main.ts"])).toThrow("src/main.ts");
   expect(groupsOf(["src/jwt/signer.ts", "src/jwt/jwk.ts"])).toEqual([
-    expect.objectContaining({ name: "jwt", files: ["src/jwt/signer.ts", "src/jwt/jwk.ts"], breakBelow: 0 }),
+    expect.objectContaining({
+      name: "jwt-keys",
+      files: ["src/jwt/signer.ts", "src/jwt/jwk.ts"],
+      breakBelow: 0,
+    }),
   ]);
   const handler = "src/ext-authz/decide.ts";
   expect(groupsOf([handler])).toEqual([expect.objectContaining({ name: "check-handler", files: [handler] })]);

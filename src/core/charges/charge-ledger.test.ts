@@ -44,3 +44,47 @@ test("charges of an unavailable counter do not hold up those of another one", as
   expect(counted).toEqual(["alive", ...ids]);
   expect(ledger.waiting()).toBe(0);
 });
+
+test("a charge counts as taken until its counter answers, beyond what was reserved for it", async () => {
+  const demand = demandOf("f");
+  const charging: number[] = [];
+  const ledger = createChargeLedger({
+    counters: { charge: async () => "counted", charging: (_demand, units) => charging.push(units) },
+  });
+  const outcomes: string[] = [];
+  const add = (amount: number, reserved: number) =>
+    ledger.add({
+      demand,
+      charge: { ...chargeOf("c"), amount, reserved },
+      onOutcome: (outcome) => outcomes.push(outcome),
+    });
+  expect([add(5, 2), add(2, 5)]).toEqual([true, true]);
+  expect(charging).toEqual([3, 0]);
+  expect(ledger.waiting()).toBe(2);
+  await ledger.post();
+  expect(charging).toEqual([3, 0, -3, -0]);
+  expect(outcomes).toEqual(["counted", "counted"]);
+  expect(ledger.waiting()).toBe(0);
+});
+
+test("a charge is refused if too many wait, on their way or for their counter", async () => {
+  const ledger = createChargeLedger({
+    counters: { charge: () => Promise.reject(new Error("unavailable")), charging: () => undefined },
+    maxWaiting: 2,
+  });
+  const add = (id: string) =>
+    ledger.add({ demand: demandOf("f"), charge: chargeOf(id), onOutcome: () => undefined });
+  expect([add("a"), add("b"), add("c")]).toEqual([true, true, false]);
+  await expect(ledger.post()).rejects.toThrow("the store did not answer for 1 counters");
+  expect(add("c")).toBe(false);
+  expect(ledger.waiting()).toBe(2);
+});
+
+test("a counter that answers without an outcome ends a charge, and nobody is told", async () => {
+  const ledger = createChargeLedger({
+    counters: { charge: async () => undefined, charging: () => undefined },
+  });
+  ledger.add({ demand: demandOf("f"), charge: chargeOf("a"), onOutcome: () => expect.unreachable() });
+  await ledger.post();
+  expect(ledger.waiting()).toBe(0);
+});

@@ -130,6 +130,13 @@ describe("a request", () => {
     ]);
   });
 
+  test("of cost 0 takes what its route reserves", async () => {
+    const { pool, sent } = open({ answers: { t: { grantedTokens: 0, waitUs: 9_000_000 } } });
+    const tokens = quota("t", { unit: "tokens" });
+    expect(await pool.take([], 0, WALL_MS, tokens, 30)).toMatchObject({ reason: "quota_exceeded" });
+    expect(sent).toEqual([["t", 30]]);
+  });
+
   test("waits for the pending message of its limit, and the next one asks for all that wait", async () => {
     const { pool, requests } = open();
     await Promise.all([2, 3, 4].map((cost) => pool.take([bucket("a")], cost, WALL_MS)));
@@ -522,5 +529,44 @@ describe("limits in memory", () => {
       ["a", undefined],
       ["q", undefined],
     ]);
+  });
+
+  test("return at the end also what a pending request is granted", async () => {
+    const store = Promise.withResolvers<LeaseReply>();
+    const returned: number[] = [];
+    const pool = createLeasePool({
+      store: {
+        step(_id, _limit, settlements, request) {
+          if (request !== undefined) return store.promise;
+          returned.push(...settlements.map(({ unspentTokens }) => unspentTokens));
+          return Promise.resolve({ grantedTokens: 0, waitUs: 0, leasesOutstanding: false });
+        },
+      },
+      monotonicMs: () => 0,
+      instanceId: "i",
+      maxBuckets: 3,
+      fallback: { take: () => expect.unreachable() },
+    });
+    const pending = pool.take([bucket("a")], 1, WALL_MS);
+    const closing = pool.close();
+    await new Promise(setImmediate);
+    store.resolve({ grantedTokens: 5, waitUs: 0, leasesOutstanding: false });
+    await closing;
+    expect(await pending).toMatchObject({ ok: true });
+    expect(returned).toEqual([4]);
+  });
+
+  test("are forgotten also by a pool without quotas", () => {
+    const pool = createLeasePool({
+      store: { step: () => expect.unreachable() },
+      monotonicMs: () => 0,
+      instanceId: "i",
+      maxBuckets: 3,
+      fallback: { take: () => expect.unreachable() },
+    });
+    void pool.take([bucket("a")], 0, WALL_MS);
+    expect(pool.size()).toBe(1);
+    pool.forget("a");
+    expect(pool.size()).toBe(0);
   });
 });

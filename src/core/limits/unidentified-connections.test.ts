@@ -35,3 +35,31 @@ test("an address with many connections loses its own, and no other address loses
   expect(closed).toHaveLength(98);
   expect(closed).not.toContain("caller");
 });
+
+test("the address with the most connections loses one, although another one came last", () => {
+  const { add, closed } = bounded(3);
+  for (const name of ["a", "b", "c"]) add(name, "192.0.2.1");
+  add("caller", "198.51.100.1");
+  expect(closed).toEqual(["a"]);
+});
+
+test("of addresses with equally many connections, the one that came first loses one", () => {
+  const { add, remove, closed } = bounded(1);
+  add("a", "192.0.2.1");
+  add("b", "198.51.100.1");
+  expect(closed).toEqual(["a"]);
+  add("c", "192.0.2.1");
+  expect(closed).toEqual(["a", "b"]);
+  remove("c");
+  add("d", "198.51.100.1");
+  add("e", "192.0.2.1");
+  expect(closed).toEqual(["a", "b", "d"]);
+});
+
+test("a connection counts once, for its latest address", () => {
+  const { add, closed } = bounded(2);
+  add("a", "192.0.2.1");
+  add("a", "198.51.100.1");
+  for (const name of ["b", "c"]) add(name, "192.0.2.1");
+  expect(closed).toEqual(["b"]);
+});

@@ -198,6 +198,10 @@ test("the sweep forgets only what no valid token needs", async () => {
   expect(view.size()).toBe(3);
   await view.sweep((NOW + 5) * 1000, nextTurn);
   expect(view.size()).toBe(2);
+  await view.sweep((NOW + 6) * 1000, nextTurn);
+  expect(view.size()).toBe(2);
+  await view.sweep((NOW + 7) * 1000, nextTurn);
+  expect(view.size()).toBe(1);
   await view.sweep((NOW + 1000) * 1000, nextTurn);
   expect(view.size()).toBe(0);
 });

@@ -31,8 +31,9 @@ interface Table<Value> {
 const MAX_SECOND_CHANCES = 16;
 
 /**
- * A cache of `max` entries that evicts as `createClockCache` does, for keys that are digests of a cryptographic hash. An entry takes 35
- * bytes less its value, where the other cache takes 110, and the memory of entries that do not exist is never touched.
+ * A cache of `max` entries that evicts as `createClockCache` does, for keys that are digests of a cryptographic hash. Beside its value,
+ * an entry takes 25 to 33 bytes outside of the heap and 8 on it, and 100 in that cache. The operating system gives memory
+ * only to places that were used.
  * @param max from 1
  */
 export function createDigestCache<Value extends {}>(

@@ -1,4 +1,3 @@
-import { validateHeaderValue } from "node:http";
 import { isIP } from "node:net";
 import { z } from "zod";
 import { trimOws } from "../core/field-text.ts";
@@ -7,6 +6,9 @@ import { parseDuration } from "../core/policy/duration.ts";
 import type { HostPort } from "./host-port.ts";
 import { formatHostPort, isHost, parseHostPort, parseHostPorts } from "./host-port.ts";
 import { readRedisUrl } from "./redis-url.ts";
+
+// An import of `node:http` would load Node's client (src/http1/node-server.ts).
+const { validateHeaderValue } = process.getBuiltinModule("node:http");
 
 /** A listener's address. Port 0 means any free port. */
 export type Listen =

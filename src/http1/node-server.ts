@@ -1,9 +1,11 @@
-import type { RequestListener, ServerOptions } from "node:http";
-import { createServer, type Server } from "node:http";
+import type { RequestListener, Server, ServerOptions } from "node:http";
 import { createServer as createTlsServer } from "node:https";
 import type { Socket } from "node:net";
 import type { ListenerTls } from "../config/certificates.ts";
 import { createUnidentifiedConnections } from "../core/limits/unidentified-connections.ts";
+
+// An import of `node:http` reads all its exports, and one of them loads Node's client (undici): 11 MB that an instance does not use.
+const { createServer } = process.getBuiltinModule("node:http");
 
 /** Timeouts for what a client sends. */
 export interface HttpTimeouts {

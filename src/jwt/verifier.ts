@@ -1,6 +1,6 @@
 import { hash } from "node:crypto";
 import { errors, jwtVerify } from "jose";
-import { createClockCache } from "../core/cache/clock-cache.ts";
+import { createDigestCache } from "../core/cache/digest-cache.ts";
 import { expiryVerdict } from "../core/decision/expiry-verdict.ts";
 import type { KeyVerifier, Verification } from "../core/decision/ports.ts";
 import type { Principal } from "../core/decision/principal.ts";
@@ -32,7 +32,7 @@ export interface CachingVerifier extends KeyVerifier {
  * promise. Caches only the principal, under the SHA-256 of the whole token, and not beyond `exp`.
  */
 export function createVerifier(options: VerifierOptions): CachingVerifier {
-  const cache = createClockCache<string, Principal>(options.cacheSize, ({ counts }) => counts?.release());
+  const cache = createDigestCache<Principal>(options.cacheSize, ({ counts }) => counts?.release());
   return {
     clear: () => cache.clear(),
     verify(token, nowMs) {

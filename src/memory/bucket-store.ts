@@ -13,7 +13,8 @@ export interface Refunds {
 
 /** A bucket is changed in place: a new object for each take would outlive the take, and so cost two copies by the collector. */
 interface KeptBucket extends Ordered<KeptBucket> {
-  readonly id: string;
+  readonly scope: string;
+  readonly subject: string;
   limit: RateLimit;
   levelMicro: number;
   stampMs: number;
@@ -34,7 +35,7 @@ const EXAMINED = { mean: 16, max: 4096 };
 export function createBucketStore(options: {
   readonly maxBuckets: number;
 }): LocalBuckets & PeekableBuckets & BucketAdmin & Refunds {
-  const { buckets, use, remove } = createBucketTable(options.maxBuckets);
+  const { find, use, remove } = createBucketTable(options.maxBuckets);
   const take: LocalBuckets["take"] = (demands, cost, nowMs) => {
     const found = demands.map((demand) => use(demand, nowMs));
     let retryAfterSeconds = 0;
@@ -51,23 +52,28 @@ export function createBucketStore(options: {
     take,
     peek: (demands, nowMs) => peekOutcome(demands, take(demands, 0, nowMs)),
     async levels(demands, nowMs) {
-      return demands.map(({ bucketId, limit }) => {
-        const state = buckets.get(bucketId) ?? fullBucket(limit, nowMs);
+      return demands.map((demand) => {
+        const { limit } = demand;
+        const state = find(demand) ?? fullBucket(limit, nowMs);
         return { limit, tokens: refillBucket(state, limit, nowMs).levelMicro / MICRO, leasedTokens: 0 };
       });
     },
     async reset(demands) {
-      for (const { bucketId } of demands) remove(bucketId);
+      for (const demand of demands) {
+        const bucket = find(demand);
+        if (bucket !== undefined) remove(bucket);
+      }
     },
-    refund({ bucketId, limit }, cost) {
-      const state = buckets.get(bucketId);
+    refund(demand, cost) {
+      const state = find(demand);
       if (state === undefined) return;
-      state.levelMicro = Math.min(limit.capacity * MICRO, state.levelMicro + cost * MICRO);
+      state.levelMicro = Math.min(demand.limit.capacity * MICRO, state.levelMicro + cost * MICRO);
     },
     waitSeconds(demands, cost, nowMs) {
       let longest = 0;
-      for (const { bucketId, limit } of demands) {
-        const state = buckets.get(bucketId) ?? fullBucket(limit, nowMs);
+      for (const demand of demands) {
+        const { limit } = demand;
+        const state = find(demand) ?? fullBucket(limit, nowMs);
         longest = Math.max(longest, secondsUntil(refillBucket(state, limit, nowMs), limit, cost));
       }
       return longest;
@@ -76,41 +82,39 @@ export function createBucketStore(options: {
 }
 
 interface BucketTable {
-  readonly buckets: ReadonlyMap<string, KeptBucket>;
+  find(demand: BucketDemand): KeptBucket | undefined;
   /** The bucket of a demand, refilled. A new one may remove another one. */
   use(demand: BucketDemand, nowMs: number): KeptBucket;
-  remove(id: string): void;
+  remove(bucket: KeptBucket): void;
 }
 
-/** The buckets by id, and in the order of their last use. */
+/** The buckets by the parts of their ids, and in the order of their last use. */
 function createBucketTable(maxBuckets: number): BucketTable {
-  const buckets = new Map<string, KeptBucket>();
+  const { find, add, remove, size } = createBucketIndex();
   const order = createUseOrder<KeptBucket>();
   let examinable = EXAMINED.max;
-  const remove = (id: string): void => {
-    const bucket = buckets.get(id);
-    if (bucket === undefined) return;
-    buckets.delete(id);
+  const removeBoth = (bucket: KeptBucket): void => {
+    remove(bucket);
     order.remove(bucket);
   };
-  const add = ({ bucketId: id, limit }: BucketDemand, nowMs: number): KeptBucket => {
-    if (buckets.size >= maxBuckets) {
-      const { examined, chosen } = chooseOne(order, Math.min(examinable, buckets.size), nowMs);
-      if (chosen !== undefined) remove(chosen.id);
+  const begin = ({ bucketId, limit, scope = "", subject = bucketId }: BucketDemand, nowMs: number) => {
+    if (size() >= maxBuckets) {
+      const { examined, chosen } = chooseOne(order, Math.min(examinable, size()), nowMs);
+      if (chosen !== undefined) removeBoth(chosen);
       examinable = Math.min(EXAMINED.max, examinable - examined + EXAMINED.mean);
     }
     const links = { before: undefined, after: undefined };
-    const bucket = { id, limit, ...fullBucket(limit, nowMs), movedMs: nowMs, ...links };
-    buckets.set(id, bucket);
+    const bucket = { scope, subject, limit, ...fullBucket(limit, nowMs), movedMs: nowMs, ...links };
+    add(bucket);
     order.append(bucket);
     return bucket;
   };
   return {
-    buckets,
-    remove,
+    find,
+    remove: removeBoth,
     use(demand, nowMs) {
-      const bucket = buckets.get(demand.bucketId);
-      if (bucket === undefined) return add(demand, nowMs);
+      const bucket = find(demand);
+      if (bucket === undefined) return begin(demand, nowMs);
       const { levelMicro, stampMs } = refillBucket(bucket, demand.limit, nowMs);
       bucket.limit = demand.limit;
       bucket.levelMicro = levelMicro;
@@ -121,6 +125,29 @@ function createBucketTable(maxBuckets: number): BucketTable {
         order.append(bucket);
       }
       return bucket;
+    },
+  };
+}
+
+/** Buckets by scope, then by subject. A scope without buckets is forgotten. */
+function createBucketIndex() {
+  const scopes = new Map<string, Map<string, KeptBucket>>();
+  let size = 0;
+  return {
+    size: () => size,
+    find: ({ bucketId, scope = "", subject = bucketId }: BucketDemand): KeptBucket | undefined =>
+      scopes.get(scope)?.get(subject),
+    add(bucket: KeptBucket): void {
+      const { scope, subject } = bucket;
+      const subjects = scopes.get(scope);
+      if (subjects === undefined) scopes.set(scope, new Map([[subject, bucket]]));
+      else subjects.set(subject, bucket);
+      size++;
+    },
+    remove({ scope, subject }: KeptBucket): void {
+      const subjects = scopes.get(scope);
+      if (subjects?.delete(subject)) size--;
+      if (subjects?.size === 0) scopes.delete(scope);
     },
   };
 }

@@ -25,7 +25,7 @@ test.each<readonly [per: LimitSubject, subject: string]>([
 ])("a limit per %s has a bucket of its own for each one, and does not read the address", (per, subject) => {
   const limit = limitPer(per);
   expect(bucketDemands(listOf(limit), key, noAddress)).toEqual([
-    { limit, bucketId: `plan/team:burst:${subject}` },
+    { limit, bucketId: `plan/team:burst:${subject}`, scope: "plan/team:burst:", subject },
   ]);
 });
 
@@ -40,17 +40,21 @@ test.each([
   ["192.0.2.7", "192.0.2.7"],
   ["2001:db8::7", "2001:db8::/64"],
 ])("a limit per address has a bucket for the network of %s", (address, group) => {
-  expect(bucketDemands(listOf(limitPer("address")), key, () => address)).toMatchObject([
-    { bucketId: `plan/team:burst:${group}` },
+  const limit = limitPer("address");
+  // Without parts, because the address is a slice of the request.
+  expect(bucketDemands(listOf(limit), key, () => address)).toEqual([
+    { limit, bucketId: `plan/team:burst:${group}` },
   ]);
 });
 
 test("shadow mode has its own buckets, and every limit of the list has one", () => {
   const list = listOf(limitPer("key"), { ...limitPer("role"), name: "day" });
-  expect(bucketDemands(list, key, noAddress, "shadow").map(({ bucketId }) => bucketId)).toEqual([
+  const demands = bucketDemands(list, key, noAddress, "shadow");
+  expect(demands.map(({ bucketId }) => bucketId)).toEqual([
     "shadow:plan/team:burst:fam_x",
     "shadow:plan/team:day:basic",
   ]);
+  for (const { bucketId, scope, subject } of demands) expect(`${scope}${subject}`).toBe(bucketId);
 });
 
 test("the status of a bucket has whole tokens, and the whole seconds in which it fills", () => {

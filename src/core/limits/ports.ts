@@ -9,6 +9,12 @@ export interface BucketDemand {
   /** The bucket's id on all instances: role or plan, limit and subject. */
   readonly bucketId: string;
   readonly limit: RateLimit;
+  /**
+   * The id in two parts. Many buckets share the first one. The second one is a text of the key, so a table in memory neither joins nor
+   * hashes an id in each Check, and keeps no text for each bucket. All demands of one bucket name it in the same way.
+   */
+  readonly scope?: string;
+  readonly subject?: string;
 }
 
 export type TakeOutcome =

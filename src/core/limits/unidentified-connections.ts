@@ -33,11 +33,9 @@ export function createUnidentifiedConnections<Connection>(
       const group = groups.get(from) ?? new Map();
       groups.set(from, group.set(name, connection));
       if (addresses.size <= max) return;
-      for (const [oldest, excess] of largest(groups.values())) {
-        remove(oldest);
-        close(excess);
-        return;
-      }
+      const [[oldest, excess] = []] = largest(groups.values());
+      remove(oldest);
+      if (excess !== undefined) close(excess);
     },
     remove,
   };

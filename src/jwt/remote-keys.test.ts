@@ -121,7 +121,7 @@ describe("a set of keys", () => {
     expect(await keys.find("two", "ES256")).toMatchObject({ kind: "found" });
   });
 
-  test("reports each fetch, and an error that is none by its text", async () => {
+  test("reports each fetch, and a thrown text as its own message", async () => {
     const keys = createRemoteKeys({
       fetchText: () => Promise.reject("no text"),
       monotonicMs: () => nowMs,

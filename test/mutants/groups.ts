@@ -181,7 +181,7 @@ const GROUPS: readonly MutantGroup[] = [
   {
     name: "cache",
     folder: "src/core/cache/*.ts",
-    files: ["src/core/cache/clock-cache.ts"],
+    files: ["src/core/cache/clock-cache.ts", "src/core/cache/digest-cache.ts"],
     tests: ["src/core/cache/*.test.ts"],
     breakBelow: 85,
   },

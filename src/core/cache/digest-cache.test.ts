@@ -1,3 +1,4 @@
+import { hash } from "node:crypto";
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { createClockCache } from "./clock-cache.ts";
@@ -43,4 +44,26 @@ test("answers and evicts like the clock cache, for digests that collide in the t
 
 test("a digest that is too short is rejected, because it would be equal to others", () => {
   expect(() => createDigestCache<number>(1).get("short")).toThrow(RangeError);
+});
+
+test("digests that differ in any one of their first 16 bytes are different", () => {
+  const zeros = new Array<number>(32).fill(0);
+  const digests = [zeros, ...Array.from({ length: 16 }, (_, at) => zeros.with(at, 255))].map((bytes) =>
+    String.fromCharCode(...bytes),
+  );
+  const cache = createDigestCache<number>(digests.length);
+  digests.forEach((digest, at) => void cache.set(digest, at));
+  expect(digests.map((digest) => cache.get(digest))).toEqual(digests.map((_, at) => at));
+});
+
+test("if all entries are used, one is evicted after a bounded walk", () => {
+  const digestOf = (number: number) => hash("sha256", String(number), "binary");
+  const cache = createDigestCache<number>(100);
+  for (let number = 0; number < 100; number++) cache.set(digestOf(number), number);
+  for (let number = 0; number < 100; number++) cache.get(digestOf(number));
+  cache.set(digestOf(100), 100);
+  const kept = Array.from({ length: 101 }, (_, number) => cache.get(digestOf(number)));
+  // The sixteen entries before it got their second chance.
+  expect(kept.indexOf(undefined)).toBe(16);
+  expect(kept.filter((value) => value === undefined)).toHaveLength(1);
 });

@@ -67,7 +67,7 @@ test("a charge counts as taken until its counter answers, beyond what was reserv
   expect(ledger.waiting()).toBe(0);
 });
 
-test("a charge is refused if too many wait, on their way or for their counter", async () => {
+test("a charge is not accepted if too many wait, on their way or for their counter", async () => {
   const ledger = createChargeLedger({
     counters: { charge: () => Promise.reject(new Error("unavailable")), charging: () => undefined },
     maxWaiting: 2,
@@ -80,7 +80,7 @@ test("a charge is refused if too many wait, on their way or for their counter", 
   expect(ledger.waiting()).toBe(2);
 });
 
-test("a counter that answers without an outcome ends a charge, and nobody is told", async () => {
+test("a counter that answers without an outcome ends a charge, and reports nothing", async () => {
   const ledger = createChargeLedger({
     counters: { charge: async () => undefined, charging: () => undefined },
   });

@@ -51,7 +51,7 @@ interface Situation {
   readonly exhausted?: string;
 }
 
-/** What becomes of a charge, and what is sent to the counters. */
+/** The outcome of a charge, and the requests to the counters. */
 function receive(more: Partial<ReceivedCharge> = {}, situation: Situation = {}) {
   const settled: SettledCharge[] = [];
   const added: CounterCharge[] = [];

@@ -16,7 +16,7 @@ test.each([
   expect(retryAfterOf(status, seconds)).toBe(expected);
 });
 
-test("a take with a wait is denied, and tells the wait", () => {
+test("a take with a wait is denied, and has the wait", () => {
   expect(takeOutcome([rate(1)], 0)).toEqual({ ok: true, rates: [rate(1)] });
   expect(takeOutcome([rate(0)], 3)).toEqual({
     ok: false,

@@ -39,7 +39,7 @@ describe("an override as a line of text", () => {
     ["list of quotas", 4, [{ q: null }, { q: {} }, { q: "x" }, { q: [5] }, { q: [{}] }, { q: [null] }]],
     ["quota", 4, [{ q: [[5, 1, 1]] }, { q: [["a", "1", 1]] }, { q: [["a", 1, -1]] }, { q: [["a", 1]] }]],
     ["second quota", 4, [{ q: [["a", 1, 1], []] }]],
-  ])("with a damaged %s is none", (_what, place, values) => {
+  ])("with a damaged %s is not read", (_what, place, values) => {
     for (const value of values) expect(decodeOverride(parts.with(place, value))).toBeUndefined();
   });
 

@@ -37,7 +37,7 @@ test("the place of a removed content is used again, and a shared one stays", () 
   expect(contents.get(own, 0)).toBeUndefined();
   expect(contents.add({ plan: "gold", quotas })[0]).toBe(own);
   expect(contents.add({ quotas })[0]).not.toBe(other);
-  // A content without a note has no place of a note to give back.
+  // A content without a note has no place of a note to return.
   const noted = { quotas, note: "z" };
   expect(contents.get(...contents.add(noted))).toStrictEqual(noted);
 });

@@ -13,12 +13,12 @@ describe("the restriction of a record", () => {
   test.each<
     readonly [what: string, members: Partial<KeyRecord>, expected: Partial<KeyRestriction>, ends: boolean]
   >([
-    ["without an end is none", {}, {}, false],
+    ["without an end restricts nothing", {}, {}, false],
     ["has the time of the last change as its version", { version: 3, changedAt: 99 }, { version: 99 }, false],
     ["that is revoked ends the key", { revokedAt: NOW }, { revoked: true }, true],
     ["that is disabled ends the key", { disabled: true }, { disabled: true }, true],
     ["with a successor ends the key", superseded(expiresAt - 1), { notAfter: expiresAt - 1 }, true],
-    ["whose overlap lasts until its expiry is none", superseded(expiresAt), {}, false],
+    ["whose overlap lasts until its expiry restricts nothing", superseded(expiresAt), {}, false],
   ])("%s", (_what, members, expected, ends) => {
     const restriction = restrictionOf({ ...KEY, ...members });
     expect(restriction).toStrictEqual({ ...own, ...expected });

@@ -28,7 +28,7 @@ test.each<readonly [claims: object, name: string]>([
   expect(personOf({ sub: "ann", ...claims })).toEqual({ subject: "ann", name });
 });
 
-test("nobody manages keys of an owner if the policy maps no holders", () => {
+test("no user manages keys of an owner if the policy maps no holders", () => {
   const signIn: Policy["signIn"] = { operators: [] };
   expect(holderPersonOf(person, { sub: "ann" }, { signIn })).toBe("holders_not_mapped");
   expect(maxOwnerKeys(signIn)).toBe(0);

@@ -16,6 +16,7 @@ import { createServerBreakers } from "../../src/redis/server-breakers.ts";
 import { runCases } from "../../src/server/policy-trial/case-runner.ts";
 import { createQuotaStore as createSqliteStore } from "../../src/sqlite/quota-batch.ts";
 import { openThreadedStore } from "../../src/sqlite/threaded-store.ts";
+import "../support/compiled-threads.ts";
 import { removeAtEnd } from "../support/at-end.ts";
 import { principalOf, SECRET, startCharging } from "../support/charging.ts";
 import { awayFromMidnight } from "../support/midnight.ts";

@@ -10,6 +10,7 @@ import { openDatabase } from "../../src/sqlite/database.ts";
 import { createKeyStore } from "../../src/sqlite/key-store.ts";
 import { RegistryLost } from "../../src/sqlite/registry-place.ts";
 import { openThreadedStore } from "../../src/sqlite/threaded-store.ts";
+import "../support/compiled-threads.ts";
 import { removeAtEnd } from "../support/at-end.ts";
 import { clockSuite } from "./clock-suite.ts";
 import { freezeSuite } from "./freeze-suite.ts";

@@ -14,6 +14,7 @@ import { createQuotaAdmin } from "../../src/sqlite/quota-admin.ts";
 import { createQuotaStore } from "../../src/sqlite/quota-batch.ts";
 import type { ThreadedStore } from "../../src/sqlite/threaded-store.ts";
 import { openThreadedStore } from "../../src/sqlite/threaded-store.ts";
+import "../support/compiled-threads.ts";
 import { removeAtEnd } from "../support/at-end.ts";
 
 const BEGIN_MS = Date.UTC(2026, 10, 10);

@@ -9,6 +9,7 @@ import { mergeUsage } from "../../src/core/usage/usage-amount.ts";
 import { createUsageMeter } from "../../src/core/usage/usage-meter.ts";
 import { dayOfHour, hourAt } from "../../src/core/usage/usage-time.ts";
 import { openThreadedStore } from "../../src/sqlite/threaded-store.ts";
+import "../support/compiled-threads.ts";
 import { removeAtEnd } from "../support/at-end.ts";
 import { principalOf } from "../support/charging.ts";
 

@@ -65,13 +65,14 @@ describe("two fleets on one database", () => {
           { ...env, REDIS_URL: redis.url, [name]: value },
           { policy: "migration: { phase: deprecated }" },
         );
-        expect(await readyz(stranger)).toMatchObject({
-          status: "not_ready",
-          parts: { secrets: "not_ready" },
-        });
-        expect(stranger.output()).toContain(
-          `which have a different ${name === "JWT_SECRET" ? "JWT_SECRET or JWT_KEYS_FILE" : name}:`,
-        );
+        await expect
+          .poll(() => readyz(stranger))
+          .toMatchObject({ status: "not_ready", parts: { secrets: "not_ready" } });
+        await expect
+          .poll(stranger.output)
+          .toContain(
+            `which have a different ${name === "JWT_SECRET" ? "JWT_SECRET or JWT_KEYS_FILE" : name}:`,
+          );
         const operator = operatorOf(stranger);
         const unavailable = { status: 503, reason: "store-unavailable" };
         await expect(operator.register({ name: "n", key_type: "basic" })).rejects.toMatchObject(unavailable);

@@ -181,7 +181,11 @@ const GROUPS: readonly MutantGroup[] = [
   {
     name: "cache",
     folder: "src/core/cache/*.ts",
-    files: ["src/core/cache/clock-cache.ts", "src/core/cache/digest-cache.ts"],
+    files: [
+      "src/core/cache/clock-cache.ts",
+      "src/core/cache/clock-hand.ts",
+      "src/core/cache/digest-cache.ts",
+    ],
     tests: ["src/core/cache/*.test.ts"],
     breakBelow: 85,
   },

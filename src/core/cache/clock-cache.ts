@@ -1,3 +1,6 @@
+import type { ClockHand } from "./clock-hand.ts";
+import { placeToEvict } from "./clock-hand.ts";
+
 /** A bounded cache. */
 export interface ClockCache<Key, Value extends {}> {
   /** Marks the entry as used. */
@@ -9,21 +12,13 @@ export interface ClockCache<Key, Value extends {}> {
 }
 
 /** Entries have places in a circle. Arrays instead of an object for each entry take 40 bytes less. */
-interface State<Key, Value> {
-  readonly max: number;
+interface State<Key, Value> extends ClockHand {
   readonly places: Map<Key, number>;
   readonly keys: Key[];
   readonly values: (Value | undefined)[];
-  /** 1 for each place whose entry was used since the hand last passed it. */
-  readonly used: Uint8Array;
   /** Places of deleted entries. */
   readonly free: number[];
-  /** The next place to examine. */
-  hand: number;
 }
-
-/** Maximum number of used entries to skip, so that an insertion never walks through all entries. */
-const MAX_SECOND_CHANCES = 16;
 
 /**
  * A cache of `max` entries with the clock algorithm ("second chance"): it evicts the next entry that was not used since the hand
@@ -34,7 +29,6 @@ export function createClockCache<Key, Value extends {}>(
   onEvict?: (value: Value) => void,
 ): ClockCache<Key, Value> {
   const state: State<Key, Value> = {
-    max,
     places: new Map(),
     keys: [],
     values: [],
@@ -84,17 +78,10 @@ export function createClockCache<Key, Value extends {}>(
 
 /** Evicts one entry of a full cache. Returns its place. */
 function evictOne<Key, Value>(state: State<Key, Value>, onEvict?: (value: Value) => void): number {
-  const { places, keys, values, used } = state;
-  for (let skipped = 0; ; skipped++) {
-    const place = state.hand;
-    state.hand = (place + 1) % state.max;
-    if (used[place] === 1 && skipped < MAX_SECOND_CHANCES) {
-      used[place] = 0;
-      continue;
-    }
-    const [key, value] = [keys[place], values[place]];
-    if (key !== undefined) places.delete(key);
-    if (value !== undefined) onEvict?.(value);
-    return place;
-  }
+  const { places, keys, values } = state;
+  const place = placeToEvict(state);
+  const [key, value] = [keys[place], values[place]];
+  if (key !== undefined) places.delete(key);
+  if (value !== undefined) onEvict?.(value);
+  return place;
 }

@@ -1,3 +1,6 @@
+import type { ClockHand } from "./clock-hand.ts";
+import { placeToEvict } from "./clock-hand.ts";
+
 /** A bounded cache of values under digests. */
 export interface DigestCache<Value extends {}> {
   /** Marks the entry as used. */
@@ -14,21 +17,13 @@ const WORDS = 4;
 const BYTES = 4 * WORDS;
 
 /** Places have numbers. Typed arrays are not on the heap, and have no entry of a map and no text for each digest. */
-interface Table<Value> {
-  readonly max: number;
+interface Table<Value> extends ClockHand {
   /** A hash table with linear probing: the place plus 1, or 0. At most half full, so that a search takes one or two steps. */
   readonly slots: Uint32Array;
   /** The digest of each place. */
   readonly words: Uint32Array;
   readonly values: Value[];
-  /** 1 for each place whose entry was used since the hand last passed it. */
-  readonly used: Uint8Array;
-  /** The next place to examine. */
-  hand: number;
 }
-
-/** Maximum number of used entries to skip, so that an insertion never walks through all entries. */
-const MAX_SECOND_CHANCES = 16;
 
 /**
  * A cache of `max` entries that evicts as `createClockCache` does, for keys that are digests of a cryptographic hash. Beside its value,
@@ -41,7 +36,6 @@ export function createDigestCache<Value extends {}>(
   onEvict?: (value: Value) => void,
 ): DigestCache<Value> {
   const table: Table<Value> = {
-    max,
     slots: new Uint32Array(2 ** Math.ceil(Math.log2(2 * max))),
     words: new Uint32Array(WORDS * max),
     values: [],
@@ -107,19 +101,12 @@ function findSlot({ slots, words }: Table<unknown>, wanted: Uint32Array, from: n
 
 /** Evicts one entry of a full cache. Returns its place. */
 function evictOne<Value>(table: Table<Value>, onEvict?: (value: Value) => void): number {
-  const { max, words, values, used } = table;
-  for (let skipped = 0; ; skipped++) {
-    const place = table.hand;
-    table.hand = (place + 1) % max;
-    if (used[place] === 1 && skipped < MAX_SECOND_CHANCES) {
-      used[place] = 0;
-      continue;
-    }
-    emptySlot(table, findSlot(table, words, WORDS * place));
-    const value = values[place];
-    if (value !== undefined) onEvict?.(value);
-    return place;
-  }
+  const { words, values } = table;
+  const place = placeToEvict(table);
+  emptySlot(table, findSlot(table, words, WORDS * place));
+  const value = values[place];
+  if (value !== undefined) onEvict?.(value);
+  return place;
 }
 
 /** Empties a slot. An entry after it whose search would end there moves into it. */

@@ -98,7 +98,7 @@ async function isFulfilled(promise: Promise<unknown>): Promise<boolean> {
   return fulfilled;
 }
 
-test("all sockets are closed when the last one closes, and immediately if there is none", async () => {
+test("all sockets are closed when the last one closes, and immediately if no socket is open", async () => {
   const { accept, destroyAll, allClosed } = start();
   expect(await isFulfilled(allClosed())).toBe(true);
   const sockets = accept(2, true);

@@ -133,7 +133,7 @@ function createVerifierForIssuer(
         const verified = await verifyBy(found.keys, token, requested, { issuer, policy, nowMs });
         if (typeof verified === "string") return rejected(verified);
         const verdict = expiryVerdict(verified, nowMs, issuer.clockSkewSeconds);
-        // If the keys have changed during verification, `get` above does not accept the entry.
+        // If the keys have changed during verification, the entry has an old generation, and is not used.
         if (verdict.ok) cache.set(id, { principal: verified, generation: found.generation });
         return verdict;
       });

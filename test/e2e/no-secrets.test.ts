@@ -33,7 +33,6 @@ test("no credential leaks: not in output, files, metrics or traces, nor in any r
     {
       ...secrets,
       REDIS_URL: redis.url,
-      REDIS_COMMAND_TIMEOUT_MS: "10000",
       LOG_LEVEL: "debug",
       OTEL_EXPORTER_OTLP_ENDPOINT: receiver.url,
       OTEL_EXPORTER_OTLP_HEADERS: `x-token=${header}`,

@@ -36,7 +36,6 @@ beforeAll(async () => {
     JWT_SECRET: newSecret(),
     KEY_HASH_SECRET: newSecret(),
     REDIS_URL: redis.url,
-    REDIS_COMMAND_TIMEOUT_MS: "10000",
     AUDIT_FILE: "off",
   };
   const start = (GRPC_SERVER: string) => startLatchkey({ ...env, GRPC_SERVER }, { policy: POLICY });

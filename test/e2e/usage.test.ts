@@ -89,7 +89,7 @@ describe.each(["embedded", "redis"])("usage with the %s store", (store) => {
     env = {
       ADMIN_TOKEN,
       JWT_SECRET: newSecret(),
-      ...(redis && { REDIS_URL: redis.url, REDIS_COMMAND_TIMEOUT_MS: "10000" }),
+      ...(redis && { REDIS_URL: redis.url }),
     };
     await start();
     for (const owner of OWNERS)

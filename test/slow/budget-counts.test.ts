@@ -20,7 +20,6 @@ beforeAll(async () => {
     JWT_SECRET: newSecret(),
     ADMIN_TOKEN,
     REDIS_URL: cluster.url,
-    REDIS_COMMAND_TIMEOUT_MS: "10000",
   };
   latchkey = await startLatchkey(env, { policy: BUDGETS_POLICY });
   client = createClient({ url: `http://${latchkey.operator}`, token: ADMIN_TOKEN });

@@ -10,7 +10,7 @@ import { readMetrics } from "../support/metrics.ts";
 import { freePort } from "../support/redis.ts";
 
 const ADMIN_TOKEN = newSecret();
-const env = { JWT_SECRET: newSecret(), ADMIN_TOKEN, REDIS_COMMAND_TIMEOUT_MS: "10000" };
+const env = { JWT_SECRET: newSecret(), ADMIN_TOKEN };
 let setup: ClusterSetup;
 beforeAll(async () => {
   setup = await startCluster();

@@ -16,7 +16,7 @@ beforeAll(async () => {
   tested = await startConsole({
     env: {
       ...{ HTTP_TLS_CERT: certFile, HTTP_TLS_KEY: keyFile },
-      ...{ REDIS_URL: redis.url, REDIS_COMMAND_TIMEOUT_MS: "10000" },
+      REDIS_URL: redis.url,
       ...{ WORKERS: "2", GRPC_LISTEN: await newSocket() },
     },
   });

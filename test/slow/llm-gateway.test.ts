@@ -34,7 +34,6 @@ beforeAll(async () => {
     JWT_SECRET: newSecret(),
     KEY_HASH_SECRET: newSecret(),
     REDIS_URL: redis.url,
-    REDIS_COMMAND_TIMEOUT_MS: "10000",
     AUDIT_FILE: "off",
   };
   fleet = await Promise.all([startLatchkey(env, { policy: POLICY }), startLatchkey(env, { policy: POLICY })]);

@@ -37,7 +37,8 @@ test.each(["1", "2"].flatMap((workers) => faults.map((fault) => [workers, fault.
     const outage = Promise.withResolvers<void>();
     let stoppedMs = 0;
     const latchkey = await startLatchkey(
-      { ...secrets, REDIS_URL: urlBy(relay.port), WORKERS: workers },
+      // A stop that waits for a command takes longer than AT_ONCE_MS.
+      { ...secrets, REDIS_URL: urlBy(relay.port), REDIS_COMMAND_TIMEOUT_MS: "2000", WORKERS: workers },
       {
         onLogLine(line) {
           if (line.includes("Redis does not respond")) outage.resolve();

@@ -51,7 +51,7 @@ export async function startDeployment(
     JWT_SECRET: newSecret(),
     KEY_HASH_SECRET: newSecret(),
     ADMIN_TOKEN: token,
-    ...(redis && { REDIS_URL: redis.url, REDIS_COMMAND_TIMEOUT_MS: "10000" }),
+    ...(redis && { REDIS_URL: redis.url }),
     ...more,
   };
   const start = async (): Promise<Instance> => {

@@ -76,7 +76,7 @@ const readiness = z.object({ parts: z.record(z.string(), z.string()) });
 /** On a busy machine a command to Redis takes longer than the default allows. A test of this timeout sets its own. */
 function patience(env: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
   const usesRedis = Object.keys(env).some((name) => name.startsWith("REDIS_"));
-  return usesRedis ? { REDIS_COMMAND_TIMEOUT_MS: "2000" } : {};
+  return usesRedis ? { REDIS_COMMAND_TIMEOUT_MS: "10000" } : {};
 }
 
 /** The real process on free ports of loopback, with nothing of our environment but the PATH. */

@@ -36,7 +36,7 @@ export async function startLimitedService(
     {
       ADMIN_TOKEN: adminToken,
       JWT_SECRET: newSecret(),
-      ...(redis && { REDIS_URL: redis.url, REDIS_COMMAND_TIMEOUT_MS: "10000" }),
+      ...(redis && { REDIS_URL: redis.url }),
     },
     { policy, ...(onLogLine && { onLogLine }) },
   );

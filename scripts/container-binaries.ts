@@ -1,5 +1,6 @@
 import { join } from "node:path";
-import { debianTool } from "./debian.ts";
+import { type DebianTool, debianTool } from "./debian.ts";
+import { run } from "./run.ts";
 
 /** A program of Debian that is unpacked, not installed. */
 export interface Unpacked {
@@ -21,7 +22,11 @@ export function buildah(): Promise<Unpacked> {
     "golang-github-containers-common",
     "golang-github-containers-image",
   ];
-  return unpack("buildah", packages, "usr/bin/buildah");
+  const program = "usr/bin/buildah";
+  // It starts itself again with an empty environment and inside another root, so it has to know where its libraries are.
+  return unpack("buildah", packages, program, (unpacked, root) =>
+    nameLibraries(join(unpacked, program), root),
+  );
 }
 
 /** Starts containers, without a daemon. */
@@ -41,15 +46,30 @@ export async function debootstrap(): Promise<Unpacked> {
   return { ...unpacked, env: { DEBOOTSTRAP_DIR: join(unpacked.root, "usr/share/debootstrap") } };
 }
 
-async function unpack(name: string, packages: readonly string[], program: string): Promise<Unpacked> {
-  const root = await debianTool({ name, packages, program });
-  const triplet = process.arch === "arm64" ? "aarch64-linux-gnu" : "x86_64-linux-gnu";
-  const folders = [
-    `usr/lib/${triplet}`,
-    `lib/${triplet}`,
-    `usr/lib/${triplet}/systemd`,
-    `lib/${triplet}/systemd`,
-  ];
-  const LD_LIBRARY_PATH = folders.map((path) => join(root, path)).join(":");
-  return { root, program: join(root, program), env: { LD_LIBRARY_PATH } };
+const TRIPLET = process.arch === "arm64" ? "aarch64-linux-gnu" : "x86_64-linux-gnu";
+const LIBRARIES = [
+  `usr/lib/${TRIPLET}`,
+  `lib/${TRIPLET}`,
+  `usr/lib/${TRIPLET}/systemd`,
+  `lib/${TRIPLET}/systemd`,
+];
+
+function librariesOf(root: string): string {
+  return LIBRARIES.map((path) => join(root, path)).join(":");
+}
+
+async function unpack(
+  name: string,
+  packages: readonly string[],
+  program: string,
+  prepare?: DebianTool["prepare"],
+): Promise<Unpacked> {
+  const root = await debianTool({ name, packages, program, ...(prepare && { prepare }) });
+  return { root, program: join(root, program), env: { LD_LIBRARY_PATH: librariesOf(root) } };
+}
+
+/** Writes into an unpacked program where its libraries will be. */
+async function nameLibraries(program: string, root: string): Promise<void> {
+  const patchelf = await unpack("patchelf", ["patchelf"], "usr/bin/patchelf");
+  await run(patchelf.program, ["--force-rpath", "--set-rpath", librariesOf(root), program]);
 }

@@ -11,13 +11,15 @@ export interface DebianTool {
   readonly packages: readonly string[];
   /** The path of the program, such as `usr/bin/…`. If it exists, the packages have been unpacked. */
   readonly program: string;
+  /** Changes the unpacked packages once, before they move to the folder that will be their root. */
+  readonly prepare?: (unpacked: string, root: string) => Promise<void>;
 }
 
 /**
  * Unpacks packages of Debian once into `.tools/`, without installing them or starting a service. Returns the folder that is
  * their root. Its error messages are for users.
  */
-export async function debianTool({ name, packages, program }: DebianTool): Promise<string> {
+export async function debianTool({ name, packages, program, prepare }: DebianTool): Promise<string> {
   const kept = join(TOOLS, name);
   if (await isExecutable(join(kept, program))) return kept;
   await mkdir(TOOLS, { recursive: true });
@@ -30,6 +32,7 @@ export async function debianTool({ name, packages, program }: DebianTool): Promi
       if (!(await run("dpkg", ["-x", join(beside, file), out], beside)))
         throw new Error(`${file} could not be unpacked.`);
     }
+    await prepare?.(out, kept);
     await moveIntoPlace(out, kept, program);
   } finally {
     await rm(beside, { recursive: true, force: true });

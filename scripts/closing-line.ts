@@ -1,11 +1,11 @@
-import { closingLine, readResults } from "./test-results.ts";
+import { closingLine, RESULT_NAMES, readResults } from "./test-results.ts";
 
 /**
  * Prints the last line of `.ci/run`: the sum of its runs. Its argument is the exit code of the step before. A step that failed
  * without a failed test, such as the linter, counts as one failure.
  */
 const [, , exitCode = "0"] = process.argv;
-const runs = (["tests", "platforms"] as const).map((name) => readResults(name));
+const runs = RESULT_NAMES.map((name) => readResults(name));
 const sum = (count: "numPassedTests" | "numFailedTests" | "numPendingTests") =>
   runs.reduce((total, run) => total + (run?.[count] ?? 0), 0);
 const failed = sum("numFailedTests");

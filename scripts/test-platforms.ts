@@ -11,7 +11,8 @@ import { closingLine, forgetResults, readResults, runVitest } from "./test-resul
  * not run, and the table says what is missing.
  */
 const long = process.argv.includes("--long");
-const before = process.argv.includes("--after-tests") ? (readResults("tests")?.testResults ?? []) : [];
+const earlier = process.argv.includes("--after-tests") ? (["tests", "slow-tests"] as const) : [];
+const before = earlier.flatMap((name) => readResults(name)?.testResults ?? []);
 
 const NOTHING = { ok: true, numPassedTests: 0, numFailedTests: 0, numPendingTests: 0, testResults: [] };
 const pathOf = (file: Platform) => fileURLToPath(new URL(`../test/platforms/${file}`, import.meta.url));

@@ -19,9 +19,13 @@ const results = z.object({
 export type TestResults = z.infer<typeof results>;
 type Environment = Readonly<Record<string, string | undefined>>;
 
+/** `slow-tests` has what ran after the fast ones of `tests`. */
+export const RESULT_NAMES = ["tests", "slow-tests", "platforms"] as const;
+type ResultName = (typeof RESULT_NAMES)[number];
+
 export interface VitestRun {
   /** The name of its results. Another run with this name replaces them. */
-  readonly name: "tests" | "platforms";
+  readonly name: ResultName;
   readonly projects: readonly string[];
   /** Absent: all of these projects. */
   readonly files?: readonly string[];
@@ -57,12 +61,12 @@ export function unpassed({ testResults }: Pick<TestResults, "testResults">): rea
   });
 }
 
-export function forgetResults(name: VitestRun["name"]): void {
+export function forgetResults(name: ResultName): void {
   rmSync(fileOf(name), { force: true });
 }
 
 /** The results of the last run with this name; undefined without one. */
-export function readResults(name: VitestRun["name"]): TestResults | undefined {
+export function readResults(name: ResultName): TestResults | undefined {
   try {
     return results.parse(JSON.parse(readFileSync(fileOf(name), "utf8")));
   } catch {
@@ -70,7 +74,7 @@ export function readResults(name: VitestRun["name"]): TestResults | undefined {
   }
 }
 
-const fileOf = (name: VitestRun["name"]): string => `${FOLDER}/${name}.json`;
+const fileOf = (name: ResultName): string => `${FOLDER}/${name}.json`;
 
 /** Runs a command to its end. npm puts node_modules/.bin on the path, which has these commands and Node 24. */
 export function runStep(

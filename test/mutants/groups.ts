@@ -135,7 +135,12 @@ const GROUPS: readonly MutantGroup[] = [
   {
     name: "sign-in",
     folder: "src/core/sign-in/*.ts",
-    files: [],
+    files: [
+      "src/core/sign-in/holder-person.ts",
+      "src/core/sign-in/operator-person.ts",
+      "src/core/sign-in/person.ts",
+      "src/core/sign-in/sign-in-policy.ts",
+    ],
     tests: ["src/core/sign-in/*.test.ts"],
     breakBelow: 85,
   },

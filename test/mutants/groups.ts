@@ -305,7 +305,9 @@ const GROUPS: readonly MutantGroup[] = [
     name: "keys",
     folder: "src/core/keys/*.ts",
     files: [
+      "src/core/keys/change-memory.ts",
       "src/core/keys/commit.ts",
+      "src/core/keys/console-session.ts",
       "src/core/keys/freeze.ts",
       "src/core/keys/ip-network.ts",
       "src/core/keys/key-binding.ts",
@@ -319,6 +321,8 @@ const GROUPS: readonly MutantGroup[] = [
       "src/core/keys/key-renewal.ts",
       "src/core/keys/key-revocation.ts",
       "src/core/keys/key-view.ts",
+      "src/core/keys/lost-record.ts",
+      "src/core/keys/lost-writes.ts",
       "src/core/keys/new-key.ts",
       "src/core/keys/operator.ts",
       "src/core/keys/refresh-rule.ts",

@@ -36,7 +36,7 @@ export async function enterLostWrites(deps: LostWriteDeps): Promise<void> {
     const present = await deps.store.holdChanges(portion);
     const lost = portion.filter((_, at) => present[at] !== true);
     // A store loses its last writes. If it has the first change of the memory, it has all earlier ones.
-    if (start === 0 && lost[0] === changes[0] && lost.length > 0) reportForgotten(deps);
+    if (lost[0] === changes[0]) reportForgotten(deps);
     for (const change of lost) {
       try {
         await enterChange(deps, change, newest);

@@ -224,6 +224,23 @@ describe("a key that the store has lost", () => {
     expect(reported).toEqual(["entered", "restored"]);
   });
 
+  test("is entered as its last change left it, although an older change was remembered later", async () => {
+    const changed = { event: "key_rotated", eventId: "e2" } as const;
+    const last = { ...KEY, successor: SUCCESSOR, version: 2, changedAt: NOW * 1000 - 10 };
+    // An older change is the later one if it could not be entered at first, or if it handed out what it had read before.
+    for (const older of [changeOf([KEY]), { put: [KEY], audit: [] }]) {
+      const { enter, entered, reported } = start([changeOf([last], changed), older]);
+      await enter();
+      expect(entered).toEqual([[last, NOW]]);
+      expect(reported).toEqual(["entered", "restored"]);
+    }
+    // Versions are repeated after a loss. The time of the change is not.
+    const repeated = { ...last, disabled: true, changedAt: NOW * 1000 - 5 };
+    const { enter, entered } = start([changeOf([last]), changeOf([repeated], changed), changeOf([last])]);
+    await enter();
+    expect(entered).toEqual([[repeated, NOW]]);
+  });
+
   test("is entered by the store's clock", async () => {
     const nowMs = (NOW + 90) * 1000;
     const { entered } = await outcomeOf(changeOf([KEY]), { entries: [{ kind: "clock", nowMs }] });

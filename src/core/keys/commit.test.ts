@@ -116,7 +116,11 @@ test("a frozen registry says when to try again: a second at least", async () => 
     const { registry, known } = scriptedRegistry({}, [{ kind: "frozen", until }]);
     const error = await commit(registry, { put: [revoked], audit: [] }).catch((thrown: unknown) => thrown);
     expect(error).toBeInstanceOf(RegistryFrozen);
-    expect(error).toMatchObject({ retryAfterSeconds });
+    expect(error).toMatchObject({
+      retryAfterSeconds,
+      name: "RegistryFrozen",
+      message: expect.stringContaining("copied into another store"),
+    });
     expect(known()).toEqual([]);
   }
 });

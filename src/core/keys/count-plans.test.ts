@@ -46,8 +46,10 @@ async function count(records: readonly KeyRecord[], endedFamily?: string) {
       ]),
     }),
   });
-  await run.read(async () => undefined);
-  return { ...run.soFar(), pages };
+  /** The number of keys that were read when others could work. */
+  const paces: number[] = [];
+  await run.read(async () => void paces.push(run.soFar().keysRead));
+  return { ...run.soFar(), pages, paces };
 }
 
 test("counts live keys by their own plan, or that of their role", async () => {
@@ -63,16 +65,28 @@ test("counts live keys by their own plan, or that of their role", async () => {
       key(7, { expiresAt: NOW }),
       key(8, { successor: superseded }),
       key(9),
+      key(10, { role: "gone" }),
     ],
     key(9).family,
   );
   expect(Object.fromEntries(byPlan)).toEqual({ starter: 2, pro: 1, old: 1 });
-  expect(keysRead).toBe(9);
+  expect(keysRead).toBe(10);
 });
 
-test("reads every key, a portion at a time", async () => {
-  const { byPlan, pages } = await count(Array.from({ length: 1001 }, (_, id) => key(id)));
+test("reads every key, a portion at a time, and lets others work after each", async () => {
+  const { byPlan, pages, paces } = await count(Array.from({ length: 1001 }, (_, id) => key(id)));
   expect(byPlan.get("starter")).toBe(1001);
   expect(Math.max(...pages)).toBeLessThanOrEqual(250);
   expect(pages).toHaveLength(5);
+  expect(paces).toEqual([250, 500, 750, 1000, 1001]);
+});
+
+test("fails if the store does not know the cursor that it has returned, and counts no part as the whole", async () => {
+  const run = planUseRun({
+    view: createInstanceView(),
+    nowMs: () => NOW * 1000,
+    store: { page: async () => "cursor_unknown" },
+    policy: () => ({ roles: new Map() }),
+  });
+  await expect(run.read(async () => undefined)).rejects.toThrow("does not know its cursor");
 });

@@ -40,11 +40,25 @@ test("what the store has, is not taken away or replaced", () => {
   const { record, outcome } = merged({ successor: successor("lost"), revokedAt: 4 }, false, has);
   expect([record, outcome]).toEqual([{ ...stored, ...has }, "conflicting"]);
   expect(merged({}, false, has)).toEqual({ record: { ...stored, ...has }, outcome: "restored" });
+  const later = { hash: "h", migratedAt: 4, successorId: "lost" };
+  expect(merged({ legacy: later }, false, has).record).toEqual({ ...stored, ...has });
 });
 
-test("a name that differs is reported only for a change of the name", () => {
-  expect(merged({ name: "lost" }, true)).toEqual({ record: stored, outcome: "not_applied" });
-  expect(merged({ name: "lost" })).toEqual({ record: stored, outcome: "restored" });
+test("the same successor is no conflict, and a conflict keeps what else is missing", () => {
+  const same = { successor: successor("s") };
+  expect(merged(same, false, same)).toEqual({ record: { ...stored, ...same }, outcome: "restored" });
+  expect(merged({ successor: successor("lost"), revokedAt: 4 }, false, same)).toEqual({
+    record: { ...stored, ...same, revokedAt: 4, version: 4 },
+    outcome: "conflicting",
+  });
+});
+
+test("a name or metadata that differs is reported only for a change of these", () => {
+  for (const lost of [{ name: "lost" }, { metadata: "{}" }]) {
+    expect(merged(lost, true)).toEqual({ record: stored, outcome: "not_applied" });
+    expect(merged(lost)).toEqual({ record: stored, outcome: "restored" });
+  }
+  expect(merged({ disabled: true }, true)).toEqual({ record: stored, outcome: "restored" });
 });
 
 test("of several outcomes, the one that needs an operator counts", () => {

@@ -1,5 +1,6 @@
 import type { AuditEvent, AuditEventName } from "../audit/audit-event.ts";
 import type { LegacyKeyReader } from "../legacy/ports.ts";
+import { restrictionOf } from "../revocation/revocation.ts";
 import type { AcknowledgedChange, ChangeMemory } from "./change-memory.ts";
 import type { CommitDeps } from "./commit.ts";
 import { commit, RegistryBusy, retryOnConflict } from "./commit.ts";
@@ -29,14 +30,14 @@ const PORTION = 100;
  */
 export async function enterLostWrites(deps: LostWriteDeps): Promise<void> {
   const changes = deps.memory.all();
-  const newest = new Map(changes.flatMap(({ put }) => put.map((record) => [record.keyId, record] as const)));
+  const newest = newestRecords(changes);
   let busy: RegistryBusy | undefined;
   for (let start = 0; start < changes.length; start += PORTION) {
     const portion = changes.slice(start, start + PORTION);
     const present = await deps.store.holdChanges(portion);
     const lost = portion.filter((_, at) => present[at] !== true);
     // A store loses its last writes. If it has the first change of the memory, it has all earlier ones.
-    if (start === 0 && lost[0] === changes[0] && lost.length > 0) reportForgotten(deps);
+    if (lost[0] === changes[0]) reportForgotten(deps);
     for (const change of lost) {
       try {
         await enterChange(deps, change, newest);
@@ -48,6 +49,24 @@ export async function enterLostWrites(deps: LostWriteDeps): Promise<void> {
     }
   }
   if (busy !== undefined) throw busy;
+}
+
+/**
+ * The last state of each key. The order of the memory is not that of the changes: one that could not be entered at first comes
+ * after those that were.
+ */
+function newestRecords(changes: readonly AcknowledgedChange[]): ReadonlyMap<string, KeyRecord> {
+  const newest = new Map<string, KeyRecord>();
+  for (const record of changes.flatMap(({ put }) => put)) {
+    const known = newest.get(record.keyId);
+    if (known === undefined || orderOf(known) <= orderOf(record)) newest.set(record.keyId, record);
+  }
+  return newest;
+}
+
+/** Higher after each change of a key, although the store repeats versions after a loss. */
+function orderOf(record: KeyRecord): number {
+  return restrictionOf(record).version;
 }
 
 function reportForgotten({ memory, onUnremembered }: LostWriteDeps): void {

@@ -76,6 +76,31 @@ test("no step is ready while an instance lacks the step before", () => {
   ]);
 });
 
+test("of several former keys, the one is retired first that needs to wait the shortest", () => {
+  const ended = (kid: string, days: number) => fileKey(kid, { signedUntilMs: NOW_MS - days * DAY_MS });
+  const keys = [fileKey("new"), ended("a", 0.2), ended("b", 0.7), ended("c", 0.4)];
+  expect(nextOf(keys)).toEqual({
+    step: "retire",
+    kid: "b",
+    waitsFor: "expiry",
+    notBeforeMs: NOW_MS + 0.3 * DAY_MS,
+  });
+});
+
+test("a former key can be retired from the moment when its last API key has expired, and then says no time", () => {
+  const keys = [fileKey("new"), fileKey("old", { signedUntilMs: NOW_MS })];
+  const at = (nowMs: number) => nextOf(keys, { nowMs });
+  expect(at(NOW_MS + DAY_MS - 1)).toMatchObject({ waitsFor: "expiry", notBeforeMs: NOW_MS + DAY_MS });
+  expect(at(NOW_MS + DAY_MS)).toMatchObject({ waitsFor: undefined, notBeforeMs: undefined });
+});
+
+test("a key that signs again, or waits, is not retired", () => {
+  const again = fileKey("again", { signedUntilMs: NOW_MS - 9 * DAY_MS });
+  const { keys, next } = rotation([again, fileKey("new")]);
+  expect(keys.map(({ retireAtMs }) => retireAtMs)).toEqual([undefined, undefined]);
+  expect(next).toMatchObject({ step: "promote", kid: "new" });
+});
+
 test("a secret is the next or a former one by when it was first seen, and neither if both came together", () => {
   const keys = [secret("a", "JWT_SECRET"), secret("b", "JWT_SECRET_PREVIOUS")];
   const seen = (a: number, b: number) => ({
@@ -87,6 +112,8 @@ test("a secret is the next or a former one by when it was first seen, and neithe
   expect(statesOf(keys, seen(NOW_MS - DAY_MS, NOW_MS))).toEqual(["signs", "waits"]);
   expect(statesOf(keys, seen(NOW_MS, NOW_MS - DAY_MS))).toEqual(["signs", "signed"]);
   expect(statesOf(keys, seen(NOW_MS, NOW_MS + 5))).toEqual(["signs", "verifies"]);
+  for (const kid of ["a", "b"])
+    expect(statesOf(keys, { addedAtMs: new Map([[kid, NOW_MS]]) })).toEqual(["signs", "verifies"]);
   expect(statesOf(keys)).toEqual(["signs", "verifies"]);
   expect(nextOf(keys, seen(NOW_MS, NOW_MS - DAY_MS))).toMatchObject({
     step: "retire",

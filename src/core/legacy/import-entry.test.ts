@@ -55,7 +55,13 @@ describe("an entry", () => {
   test("with a digest instead of the key is found by it", () => {
     const { key: _, ...digested } = { ...entry, sha256Hex: "ab" };
     const { registry } = scriptedRegistry();
-    const legacy = { ...registry.legacy, hashOfDigest: (hex: string) => `hash of digest ${hex}` };
+    // A digest has no checksum that could be wrong.
+    const isPlausible = () => false;
+    const legacy = {
+      ...registry.legacy,
+      isPlausible,
+      hashOfDigest: (hex: string) => `hash of digest ${hex}`,
+    };
     expect(recordFor({ ...registry, legacy }, digested, admin)).toMatchObject({
       legacy: { hash: "hash of digest ab" },
     });
@@ -68,6 +74,18 @@ describe("an entry", () => {
     );
     expect(imported({ createdAt: NOW - 5 }, admin, NOW + 4)).toMatchObject({ issuedAt: NOW - 5 });
     expect(imported({}, admin, NOW - 5)).toMatchObject({ issuedAt: NOW });
+  });
+
+  test("without a date is dated behind what ended the keys of its role, or of its owner, and no others", () => {
+    const { registry } = scriptedRegistry();
+    const cutOff = (scope: "role" | "owner", subject: string, before: number) =>
+      ({ kind: "cutoff", scope, subject, before, until: NOW + 99 }) as const;
+    registry.view.apply([cutOff("role", "contributor", NOW + 1), cutOff("owner", "acme", NOW + 2)]);
+    const dated = (more: Partial<LegacyEntry>) => recordFor(registry, { ...entry, ...more }, admin);
+    expect(dated({})).toMatchObject({ issuedAt: NOW + 1 });
+    expect(dated({ owner: "acme" })).toMatchObject({ issuedAt: NOW + 2 });
+    expect(dated({ role: "basic", owner: "acme" })).toMatchObject({ issuedAt: NOW + 2 });
+    expect(dated({ role: "basic", owner: "globex" })).toMatchObject({ issuedAt: NOW });
   });
 
   test.each<readonly [problem: string, more: Partial<LegacyEntry>, origin: CallOrigin]>([

@@ -108,7 +108,7 @@ function endReasonOf({ view, nowMs: clock }: StatusDeps, record: KeyRecord) {
 }
 
 function isUnrefreshed({ nowMs }: StatusDeps, successor: KeyRecord): boolean {
-  return successor.successor === undefined && statusOf(successor, Math.floor(nowMs() / 1000)) === "active";
+  return statusOf(successor, Math.floor(nowMs() / 1000)) === "active";
 }
 
 async function exchange(

@@ -21,7 +21,7 @@ export function legacyRecord(
 ): KeyRecord {
   const family = `fam_v1${newRandom()}`;
   return {
-    keyId: `${grant.role.name}_${Math.max(0, issuedAt)}_v1${newRandom()}`,
+    keyId: `${grant.role.name}_${issuedAt}_v1${newRandom()}`,
     family,
     familyStartedAt: issuedAt,
     ...(grant.owner !== undefined && { owner: grant.owner }),

@@ -77,6 +77,9 @@ test("entering the current phase is not a step", () => {
   const state = enterPhase(undefined, "active", false, 1);
   expect(enterPhase(state, "active", false, 2)).toBe(state);
   expect(enterPhase(state, "active", true, 2)).not.toBe(state);
+  expect(enterPhase(state, "active", false, 2, state.version)).toBe(state);
+  // The store has lost a later step, which instances know.
+  expect(enterPhase(state, "active", false, 2, 7000)).toEqual({ ...state, version: 7001 });
 });
 
 test("a step supersedes one that the store has lost, and of two with the same version the store's wins", () => {

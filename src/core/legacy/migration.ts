@@ -39,6 +39,7 @@ export function isPhase(text: string): text is Phase {
 /**
  * The state after a step, or the same object if the phase does not change. The version is at least the time in milliseconds
  * and above `known`, so that the step supersedes one that the store has lost.
+ * @param known the version that this instance knows. If it is higher than the stored one, the same phase is a step too
  */
 export function enterPhase(
   current: MigrationState | undefined,
@@ -47,7 +48,7 @@ export function enterPhase(
   nowSeconds: number,
   known = 0,
 ): MigrationState {
-  if (current?.phase === phase && current.chosen === chosen) return current;
+  if (current?.phase === phase && current.chosen === chosen && current.version >= known) return current;
   const deprecated = phase === "deprecated" || phase === "removed";
   return {
     phase,

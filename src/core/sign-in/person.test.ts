@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 import type { Policy } from "../policy/policy.ts";
 import { holderPersonOf } from "./holder-person.ts";
 import { operatorPersonOf } from "./operator-person.ts";
-import { isUnverified, personOf } from "./person.ts";
+import { isUnverified, personId, personOf } from "./person.ts";
 import { maxOwnerKeys } from "./sign-in-policy.ts";
 
 const person = { subject: "ann", name: "Ann" };
@@ -26,6 +26,12 @@ test.each<readonly [claims: object, name: string]>([
   [{ name: " " }, "ann"],
 ])("the name of a person with %j is %s", (claims, name) => {
   expect(personOf({ sub: "ann", ...claims })).toEqual({ subject: "ann", name });
+});
+
+test("an audit line has the subject alone if the name says no more, or is too long once it is escaped", () => {
+  expect(personId(person)).toBe("ann/Ann");
+  expect(personId({ subject: "ann", name: "ann" })).toBe("ann");
+  expect(personId({ subject: "ann", name: "🔑".repeat(64) })).toBe("ann");
 });
 
 test("no user manages keys of an owner if the policy maps no holders", () => {

@@ -1,0 +1,82 @@
+import { expect, test } from "vitest";
+import { admin, NOW, scriptedRegistry } from "../../../test/support/scripted-registry.ts";
+import { NotReplicated } from "../keys/commit.ts";
+import type { CommitOutcome } from "../keys/key-change.ts";
+import { denied } from "../keys/registry-denial.ts";
+import type { Policy } from "../policy/policy.ts";
+import type { MigrationState } from "./migration.ts";
+import { setPhase } from "./migration-switch.ts";
+
+const ACTIVE: MigrationState = { phase: "active", chosen: true, version: 5 };
+const REMOVED: MigrationState = { phase: "removed", chosen: true, version: 6, deprecatedAt: NOW - 9 };
+
+/** An instance that knows a state, on a store that has another one. */
+function start(
+  stored: MigrationState | undefined,
+  known = stored,
+  outcomes: readonly CommitOutcome[] = [],
+  durable = true,
+) {
+  const scripted = scriptedRegistry({ durable }, outcomes);
+  const { registry } = scripted;
+  if (known !== undefined) registry.migration.applyState(known);
+  const deps = {
+    ...registry,
+    policy: (): Policy => ({ ...registry.policy(), migration: { phase: "gradual" } as Policy["migration"] }),
+    store: { ...registry.store, migration: async () => stored },
+  };
+  return { ...scripted, deps };
+}
+
+test("the phase that an operator chooses applies to all instances, and its audit event names it", async () => {
+  const { deps, asked, published } = start(ACTIVE);
+  expect(await setPhase(deps, "deprecated", admin, "active")).toBe("done");
+  const to = { phase: "deprecated", chosen: true, deprecatedAt: NOW, version: NOW * 1000 };
+  expect(asked).toMatchObject([
+    {
+      put: [],
+      migration: { from: ACTIVE, to },
+      audit: [{ event: "migration_phase_set", outcome: "done", actor: "admin:ops", reason: "deprecated" }],
+    },
+  ]);
+  expect(published).toEqual([{ kind: "phase", state: to }]);
+});
+
+test("a choice that is returned to the policy has the policy's phase", async () => {
+  const { deps, asked } = start(ACTIVE);
+  expect(await setPhase(deps, "from-policy", admin)).toBe("done");
+  expect(asked).toMatchObject([
+    { migration: { to: { phase: "gradual", chosen: false } }, audit: [{ reason: "from-policy" }] },
+  ]);
+});
+
+test("a choice that is based on another phase is denied, and this instance learns the stored phase", async () => {
+  const { deps, asked } = start(REMOVED, ACTIVE);
+  expect(await setPhase(deps, "silent", admin, "active")).toEqual(denied("changed_meanwhile"));
+  expect(asked).toEqual([]);
+  expect(deps.migration.state()).toEqual(REMOVED);
+  expect(await setPhase(deps, "silent", admin, "removed")).toBe("done");
+});
+
+test("the phase that is stored already is not written, and is acknowledged only if it is durable", async () => {
+  const { deps, asked, confirmed } = start(ACTIVE);
+  expect(await setPhase(deps, "active", admin)).toBe("done");
+  expect([asked, confirmed]).toEqual([[], [[]]]);
+  await expect(setPhase(start(ACTIVE, ACTIVE, [], false).deps, "active", admin)).rejects.toThrow(
+    NotReplicated,
+  );
+});
+
+test("the stored phase is written again if the store has lost a later one, which would be written back", async () => {
+  const { deps, asked } = start(REMOVED, { ...ACTIVE, version: NOW * 1000 + 7 });
+  expect(await setPhase(deps, "removed", admin, "active")).toBe("done");
+  expect(asked).toMatchObject([
+    { migration: { from: REMOVED, to: { ...REMOVED, version: NOW * 1000 + 8 } } },
+  ]);
+});
+
+test("a choice is made again if another step came first", async () => {
+  const { deps, asked } = start(undefined, undefined, [{ kind: "conflict" }]);
+  expect(await setPhase(deps, "active", admin)).toBe("done");
+  expect(asked).toHaveLength(2);
+});

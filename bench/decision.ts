@@ -6,7 +6,6 @@ import { createLeasePool } from "../src/core/limits/lease-pool.ts";
 import type { LimitStore } from "../src/core/limits/ports.ts";
 import type { OverrideFinder } from "../src/core/overrides/override-view.ts";
 import { NO_OVERRIDES } from "../src/core/overrides/override-view.ts";
-import type { Policy } from "../src/core/policy/policy.ts";
 import { createInstanceView } from "../src/core/revocation/instance-view.ts";
 import type { Check } from "../src/ext-authz/check.ts";
 import { createCheck } from "../src/ext-authz/check.ts";
@@ -15,7 +14,7 @@ import { createKeyRing } from "../src/jwt/key-ring.ts";
 import { createSigner } from "../src/jwt/signer.ts";
 import { createVerifier } from "../src/jwt/verifier.ts";
 import { createBucketStore } from "../src/memory/bucket-store.ts";
-import { parsePolicy } from "../src/policy/file.ts";
+import { parsedPolicy } from "../test/support/parsed-policy.ts";
 
 export const NAMES = { issuer: "blyan-api", audience: "latchkey" };
 const SECRET = "a secret for measuring, and for nothing else";
@@ -61,9 +60,7 @@ export async function createDecisionServices(
   overrides: OverrideFinder = NO_OVERRIDES,
   limits?: LimitStore,
 ) {
-  const parsed = parsePolicy({ text: policyText, fileName: "bench" });
-  if (!parsed.ok) throw new Error(parsed.problems.join("\n"));
-  const policy: Policy = parsed.policy;
+  const policy = parsedPolicy(policyText);
   const ring = await createKeyRing([SECRET]);
   const signer = createSigner(() => ring, NAMES);
   const verifier = createVerifier({ ...NAMES, ring: () => ring, cacheSize });

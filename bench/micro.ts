@@ -11,9 +11,9 @@ import { createUsageMeter } from "../src/core/usage/usage-meter.ts";
 import { toAuthRequest } from "../src/ext-authz/auth-request.ts";
 import { decodeCheckRequest } from "../src/ext-authz/check-request-decoder.ts";
 import { createResponseEncoder } from "../src/ext-authz/response-cache.ts";
-import { parsePolicy } from "../src/policy/file.ts";
 import { createMetrics } from "../src/telemetry/metrics/metrics.ts";
 import { createChargeTickets } from "../src/tickets/charge-tickets.ts";
+import { parsedPolicy } from "../test/support/parsed-policy.ts";
 import {
   benchAttributes,
   benchCheck,
@@ -77,9 +77,7 @@ if (decision.verdict !== "allow") throw new Error(decision.reason);
 const metrics = createMetrics({ version: "bench", nowMs: Date.now, outputDropped: () => 0 });
 metrics.policyInForce(services.policy);
 const meter = createUsageMeter({ isStopped: () => false, onDropped: () => undefined });
-const manyRoutes = parsePolicy({ text: benchPolicy(10_000), fileName: "bench" });
-if (!manyRoutes.ok) throw new Error("10,000 routes");
-const { routes } = manyRoutes.policy;
+const { routes } = parsedPolicy(benchPolicy(10_000));
 
 const limit: RateLimit = { name: "l", per: "key", leased: true, capacity: 1e9, refillPerSecond: 1e6 };
 const leases = grantedLimits({ monotonicMs: () => performance.now(), fallback: services.buckets });

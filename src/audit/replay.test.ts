@@ -1,5 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import { parsedPolicy } from "../../test/support/parsed-policy.ts";
 import { createAuthorize } from "../core/decision/authorize.ts";
 import { deny } from "../core/decision/decision.ts";
 import { normalisePath } from "../core/decision/path.ts";
@@ -8,7 +9,6 @@ import type { AuthRequest } from "../core/decision/request.ts";
 import type { AuthorizePorts } from "../core/decision/request-context.ts";
 import { NO_OVERRIDES } from "../core/overrides/override-view.ts";
 import type { Policy } from "../core/policy/policy.ts";
-import { parsePolicy } from "../policy/file.ts";
 import type { PastRequest } from "./replay.ts";
 import { createReplay, readPastRequest } from "./replay.ts";
 import { requestFields } from "./request.ts";
@@ -35,12 +35,7 @@ const POLICIES = {
   loose: `roles:\n  pro: { scopes: [chat:read], ttl: 7d, refresh_window: 1d }\n${CHAT}requests: { path_params: strip, preflights: allow }\nfaults: { limits: local, revocations: { then: serve } }\n`,
 };
 
-function policyOf(text: string): Policy {
-  const parsed = parsePolicy({ text, fileName: "p.yaml" });
-  if (!parsed.ok) throw new Error(parsed.problems.join("\n"));
-  return parsed.policy;
-}
-const policies = Object.values(POLICIES).map(policyOf);
+const policies = Object.values(POLICIES).map(parsedPolicy);
 
 /** The key of the past request, and the state of the instance at that time. */
 interface PastState {
@@ -203,7 +198,7 @@ issuers:
   - { name: corp, issuer: i, jwks_uri: "https://i/k", audience: api, roles: [basic], claims: { plan: p }, plans: [large] }
 `;
   const replay = (cost: number) =>
-    createReplay(policyOf(`${capacities}routes: [{ path: /**, scopes: [chat:read], cost: ${cost} }]\n`));
+    createReplay(parsedPolicy(`${capacities}routes: [{ path: /**, scopes: [chat:read], cost: ${cost} }]\n`));
   const line = (more: object) =>
     readPastRequest({
       time: "2027-01-01T00:00:00.000Z",
@@ -293,7 +288,7 @@ issuers:
         extensions: new Map(),
         grpc: false,
       };
-      return (await lineOf(policyOf(POLICIES.planned), state, target)).plan;
+      return (await lineOf(parsedPolicy(POLICIES.planned), state, target)).plan;
     };
     expect(await planOf("basic_plan_small")).toBe("small");
     expect(await planOf("basic")).toBeNull();

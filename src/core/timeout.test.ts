@@ -1,3 +1,6 @@
+import { once } from "node:events";
+import { setImmediate as turn } from "node:timers/promises";
+import { MessageChannel } from "node:worker_threads";
 import { expect, test } from "vitest";
 import { responseBudgetMs, withTimeout } from "./timeout.ts";
 
@@ -27,6 +30,17 @@ test("late work is replaced, and its later failure is no unhandled rejection", a
   await expect(withTimeout(promise, 0, () => "late")).resolves.toBe("late");
   reject(new Error("later"));
   await expect(promise).rejects.toThrow("later");
+});
+
+test("work that has arrived while the process was stopped decides, although its time is over", async () => {
+  const { port1, port2 } = new MessageChannel();
+  const work = once(port1, "message");
+  await turn(); // Due timers follow before anything is read.
+  const result = withTimeout(work, 5, () => "late");
+  port2.postMessage("done");
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 20);
+  await expect(result).resolves.toMatchObject(["done"]);
+  port1.close();
 });
 
 test("a fault in the replacement rejects instead of ending the process", async () => {

@@ -1,4 +1,13 @@
 /**
+ * Like `setTimeout`, but what has arrived is read first. The event loop runs due timers before it reads, so a process that was
+ * stopped, as by a CPU limit, would otherwise reject a reply that it already has. After `clearTimeout`, a callback that was
+ * due may still run.
+ */
+export function setTimeoutAfterReads(onDue: () => void, waitMs: number): NodeJS.Timeout {
+  return setTimeout(setImmediate, waitMs, onDue);
+}
+
+/**
  * Resolves with the result of the work, or with the result of `late` after `waitMs` milliseconds. Rejects if the work rejects in
  * that time, or if `late` throws. After the timeout the work continues, and its result is ignored.
  */
@@ -9,7 +18,7 @@ export function withTimeout<Done, Late>(
 ): Promise<Done | Late> {
   // A race would create four more promises for each call.
   return new Promise((resolve, reject) => {
-    const timer = setTimeout(() => {
+    const timer = setTimeoutAfterReads(() => {
       try {
         resolve(late());
       } catch (error) {

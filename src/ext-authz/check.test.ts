@@ -1,16 +1,14 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { decodeCheckResponse, encodeCheckRequest } from "../../scripts/protobuf.ts";
+import { parsedPolicy } from "../../test/support/parsed-policy.ts";
 import { PLAIN_ROUTE } from "../../test/support/route.ts";
 import type { Allow, Decision } from "../core/decision/decision.ts";
 import { deny } from "../core/decision/decision.ts";
-import { parsePolicy } from "../policy/file.ts";
 import { createCheck } from "./check.ts";
 import type { CheckPorts } from "./decide.ts";
 
-const parsed = parsePolicy({ text: "{}", fileName: "built in" });
-if (!parsed.ok) throw new Error("the built-in policy");
-const { policy } = parsed;
+const policy = parsedPolicy("{}");
 
 const route = { ...PLAIN_ROUTE, label: "/a", pattern: "/a", public: true };
 const allowed: Allow = {

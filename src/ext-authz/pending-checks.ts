@@ -1,4 +1,5 @@
 import type { Decision } from "../core/decision/decision.ts";
+import { setTimeoutAfterReads } from "../core/timeout.ts";
 
 /**
  * Maximum number of Checks that wait for a store. It includes Checks whose client has disconnected: Envoy resets their streams,
@@ -31,15 +32,18 @@ export function createPendingChecks(): PendingChecks {
       pending++;
       // With `withTimeout`, `then` and `catch` each Check would create three more promises.
       return new Promise((resolve) => {
-        let isLate = false;
-        const timer = setTimeout(() => {
-          isLate = true;
+        let isOpen = true;
+        const timer = setTimeoutAfterReads(() => {
+          if (!isOpen) return;
+          isOpen = false;
           resolve(responses.late());
         }, waitMs);
         const isInTime = () => {
           pending--;
           clearTimeout(timer);
-          return !isLate;
+          const wasOpen = isOpen;
+          isOpen = false;
+          return wasOpen;
         };
         decision.then(
           (decided) => {

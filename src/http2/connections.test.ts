@@ -11,13 +11,21 @@ import { encodeFrame, FLAG, FRAME, PREFACE } from "./frames.ts";
 const opened: Connections[] = [];
 
 beforeEach(() => {
-  vi.useFakeTimers({ toFake: ["setInterval", "clearInterval", "setTimeout", "clearTimeout", "performance"] });
+  vi.useFakeTimers({
+    toFake: ["setInterval", "clearInterval", "setTimeout", "clearTimeout", "performance"],
+  });
 });
 
 afterEach(() => {
   for (const connections of opened.splice(0)) connections.close();
   vi.useRealTimers();
 });
+
+/** Lets time pass, and then what waits for its reads. */
+async function pass(ms: number): Promise<void> {
+  vi.advanceTimersByTime(ms);
+  await turn();
+}
 
 /** The connections of a server whose requests stay open, and whose time is that of the timers. */
 function start(overrides: Partial<ConnectionDeps> = {}) {
@@ -68,92 +76,92 @@ test("onOpened is called with each connection before its first byte is read, and
   expect(calls).toContain("sent");
 });
 
-test("§6.7: a connection that has not acknowledged a PING for 30 seconds is closed, and one that has stays open", () => {
+test("§6.7: a connection that has not acknowledged a PING for 30 seconds is closed, and one that has stays open", async () => {
   const { connect } = start();
   const [alive, silent] = [connect(OPENING), connect(OPENING)];
   const pings = () => alive.lines.filter((line) => line.startsWith("PING")).length;
   for (let round = 1; round <= 3; round++) {
-    vi.advanceTimersByTime(29_999);
+    await pass(29_999);
     expect(pings()).toBe(round - 1);
     expect(open([alive, silent])).toEqual([true, round < 3]);
-    vi.advanceTimersByTime(1);
+    await pass(1);
     expect(pings()).toBe(round);
     acknowledge(alive);
     expect(open([alive, silent])).toEqual([true, round < 2]);
   }
 });
 
-test("§6.7: a connection may be opened just before a PING, and then has 30 seconds to acknowledge it", () => {
+test("§6.7: a connection may be opened just before a PING, and then has 30 seconds to acknowledge it", async () => {
   const { connect } = start();
   connect(OPENING).close();
-  vi.advanceTimersByTime(29_999);
+  await pass(29_999);
   const client = connect(OPENING);
-  vi.advanceTimersByTime(30_000);
+  await pass(30_000);
   expect(open([client])).toEqual([true]);
-  vi.advanceTimersByTime(1);
+  await pass(1);
   expect(open([client])).toEqual([false]);
 });
 
-test("§3.4: a connection that has not sent SETTINGS for 5 seconds is closed, and one that has sent them stays open", () => {
+test("§3.4: a connection that has not sent SETTINGS for 5 seconds is closed, and one that has sent them stays open", async () => {
   const { connect } = start();
-  vi.advanceTimersByTime(10_000);
+  await pass(10_000);
   const [silent, incomplete, settled] = [connect(), connect(PREFACE), connect(OPENING)];
-  vi.advanceTimersByTime(5000);
+  await pass(5000);
   expect(open([silent, incomplete, settled])).toEqual([true, true, true]);
-  vi.advanceTimersByTime(1000);
+  await pass(1000);
   expect(open([silent, incomplete, settled])).toEqual([false, false, true]);
 });
 
-test("§5.4.2: a stream is reset at its deadline, and not before, and other streams continue", () => {
+test("§5.4.2: a stream is reset at its deadline, and not before, and other streams continue", async () => {
   const { connect, streams } = start({ maxRequestMs: 3000 });
   const client = connect(OPENING, headers(1), headers(3));
   const [, second] = streams;
   if (second !== undefined) second.deadlineMs += 1;
-  vi.advanceTimersByTime(2000);
+  await pass(2000);
   expect(client.lines.filter((line) => line.startsWith("RST_STREAM"))).toEqual([]);
-  vi.advanceTimersByTime(1000);
+  await pass(1000);
   expect(streams.map(({ state }) => state)).toEqual(["closed", "open"]);
   client.send();
   expect(client.lines.filter((line) => line.startsWith("RST_STREAM"))).toEqual(["RST_STREAM 1 CANCEL"]);
 });
 
-test("for a new connection, the one that has been without SETTINGS for the longest time is closed, if that is over 100 ms", () => {
+test("for a new connection, the one that has been without SETTINGS for the longest time is closed, if that is over 100 ms", async () => {
   const server = start();
   const [oldest, established] = [server.connect(), server.connect(OPENING)];
-  vi.advanceTimersByTime(50);
+  await pass(50);
   const younger = server.connect(PREFACE);
   const all = [oldest, established, younger];
-  vi.advanceTimersByTime(50);
+  await pass(50);
   server.evictOne();
   expect(open(all)).toEqual([true, true, true]);
-  vi.advanceTimersByTime(1);
+  await pass(1);
   server.evictOne();
   server.evictOne();
   expect(open(all)).toEqual([false, true, true]);
   expect(goaways(oldest)).toEqual(["GOAWAY 0 NO_ERROR"]);
-  vi.advanceTimersByTime(50);
+  await pass(50);
   server.evictOne();
   expect(open(all)).toEqual([false, true, false]);
 });
 
-test("if all connections have sent SETTINGS, the one without a request for the longest time is closed, if that is over a minute", () => {
+test("if all connections have sent SETTINGS, the one without a request for the longest time is closed, if that is over a minute", async () => {
   const server = start();
   const [idle, busy] = [server.connect(OPENING), server.connect(OPENING)];
-  const advance = (ms: number) => {
+  const advance = async (ms: number) => {
     for (const step of [ms / 2, ms / 2]) {
-      vi.advanceTimersByTime(step);
+      await pass(step);
       for (const client of [idle, busy]) acknowledge(client);
     }
   };
-  advance(30_000);
+  await advance(30_000);
   busy.send(headers(1));
-  advance(30_000);
+  await advance(30_000);
   server.evictOne();
   expect(open([idle, busy])).toEqual([true, true]);
-  advance(2);
+  await advance(2);
   // One without SETTINGS is closed first, however short it has been silent.
   const silent = server.connect();
-  vi.advanceTimersByTime(101);
+  await pass(101);
   server.evictOne();
   expect(open([silent, idle, busy])).toEqual([false, true, true]);
   server.evictOne();
@@ -162,17 +170,17 @@ test("if all connections have sent SETTINGS, the one without a request for the l
   expect(goaways(idle)).toEqual(["GOAWAY 0 NO_ERROR"]);
 });
 
-test("an idle connection that is evicted closes although it has open streams, and is not evicted again", () => {
+test("an idle connection that is evicted closes although it has open streams, and is not evicted again", async () => {
   const server = start({ maxRequestMs: Number.POSITIVE_INFINITY });
   const clients = [server.connect(OPENING, headers(1)), server.connect(OPENING, headers(1))];
   const [first] = clients;
   // Its client does not read, so its socket stays open for a while.
   first?.stopReading();
   for (let half = 0; half < 2; half++) {
-    vi.advanceTimersByTime(30_000);
+    await pass(30_000);
     for (const client of clients) acknowledge(client);
   }
-  vi.advanceTimersByTime(1);
+  await pass(1);
   server.evictOne();
   expect(open(clients)).toEqual([true, true]);
   server.evictOne();
@@ -184,12 +192,12 @@ test("an idle connection that is evicted closes although it has open streams, an
   ]);
 });
 
-test("connections without SETTINGS that are closing are not evicted again", () => {
+test("connections without SETTINGS that are closing are not evicted again", async () => {
   const server = start();
   const [first, second] = [server.connect(), server.connect()];
   // Its client does not read, so its socket stays open for a while.
   first.stopReading();
-  vi.advanceTimersByTime(101);
+  await pass(101);
   server.evictOne();
   expect(open([first, second])).toEqual([true, true]);
   server.evictOne();
@@ -229,10 +237,10 @@ test("§6.8: a client that does not acknowledge the notice delays a shutdown by 
   const server = start();
   const [silent, closing] = [server.connect(OPENING), server.connect(OPENING)];
   const isAnnounced = announce(server);
-  vi.advanceTimersByTime(99);
+  await pass(99);
   closing.close();
   expect(await isAnnounced()).toBe(false);
-  vi.advanceTimersByTime(1);
+  await pass(1);
   expect([await isAnnounced(), open([silent])]).toEqual([true, [true]]);
 });
 

@@ -40,14 +40,15 @@ export function createConnections(deps: ConnectionDeps): Connections {
   const open = new Set<Connection>();
   const load = createLoad(open);
   let isDraining = false;
-  const pings = setInterval(() => {
+  const pingAll = () => {
     for (const { socket } of unacknowledged) socket.destroy();
     for (const connection of open) {
       unacknowledged.add(connection);
       ping(connection, () => unacknowledged.delete(connection));
     }
-  }, PING_EVERY_MS);
-  const sweep = setInterval(() => closeOverdue(open, deps.nowMs()), SWEEP_EVERY_MS);
+  };
+  const pings = setIntervalAfterReads(pingAll, PING_EVERY_MS);
+  const sweep = setIntervalAfterReads(() => closeOverdue(open, deps.nowMs()), SWEEP_EVERY_MS);
   pings.unref();
   sweep.unref();
   return {
@@ -72,6 +73,11 @@ export function createConnections(deps: ConnectionDeps): Connections {
       clearInterval(sweep);
     },
   };
+}
+
+/** Reads first, because due timers run before reads: this process may have been stopped until now. */
+function setIntervalAfterReads(onDue: () => void, everyMs: number): NodeJS.Timeout {
+  return setInterval(() => setImmediate(onDue), everyMs);
 }
 
 /** Ends connections without SETTINGS, and resets streams whose deadline has passed. */

@@ -2,7 +2,7 @@ import { mkdtempSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout } from "node:timers/promises";
-import { afterEach, beforeEach, expect, test } from "vitest";
+import { afterEach, beforeEach, expect, onTestFinished, test, vi } from "vitest";
 import { removeAtEnd } from "../../test/support/at-end.ts";
 import { echo } from "../../test/support/echo-server.ts";
 import { frame as grpcFrame } from "../../test/support/grpc-client.ts";
@@ -371,7 +371,7 @@ test("§5.4.1: a client that reads slowly gets all responses before a connection
     data(0, NO_BYTES),
     checkOf(5, "after the error"),
   );
-  while (received.length === 0) await setTimeout(1);
+  await expect.poll(() => received.length).toBeGreaterThan(0);
   await setTimeout(20);
   connection.socket.resume();
   await connection.closed;
@@ -416,17 +416,43 @@ test.each([
   },
 );
 
+test("a process that was stopped closes no connection whose SETTINGS or acknowledgement has arrived", async () => {
+  await close();
+  vi.useFakeTimers({ toFake: ["setInterval", "performance"] });
+  onTestFinished(() => void vi.useRealTimers());
+  await open("127.0.0.1:0");
+  await connection.until(/^WINDOW_UPDATE 0/);
+  await setTimeout(1); // From here to the next `await`, the event loop runs timers, as it does first after a stop.
+  void connection.send(OPENING);
+  vi.advanceTimersByTime(6000);
+  await connection.send(checkOf(1, "served"));
+  await connection.until("1 answered: served");
+  vi.advanceTimersByTime(24_000);
+  await connection.until(/^PING 0/);
+  const { payload } = connection.frames.findLast(({ type }) => type === FRAME.PING) ?? expect.unreachable();
+  await setTimeout(1);
+  void connection.send(encodeFrame(FRAME.PING, FLAG.ACK, 0, payload));
+  vi.advanceTimersByTime(30_000);
+  await connection.send(checkOf(3, "still served"));
+  await connection.until("3 answered: still served");
+  expect(connection.lines.filter((line) => line.includes("served"))).toEqual([
+    "1 answered: served",
+    "3 answered: still served",
+  ]);
+});
+
 test("a client that reads late gets every response unchanged", async () => {
   await close();
   const folder = mkdtempSync(join(tmpdir(), "latchkey-late-"));
   removeAtEnd(folder);
-  await open(`unix:${join(folder, "grpc.sock")}`);
   const ids = Array.from({ length: 20_000 }, (_, index) => 2 * index + 1);
   const textOf = (id: number) => `${id} `.repeat(90).slice(0, 90);
+  const checks = ids.map((id) => checkOf(id, textOf(id)));
+  await open(`unix:${join(folder, "grpc.sock")}`);
   await connection.send(OPENING, widen(0, 2 ** 30));
   connection.socket.pause();
-  void connection.send(...ids.map((id) => checkOf(id, textOf(id))));
-  while (received.length < 2000) await setTimeout(1);
+  void connection.send(...checks);
+  await expect.poll(() => received.length).toBeGreaterThan(2000);
   connection.socket.resume();
   await connection.until(`39999 answered: ${textOf(39_999)}`);
   const answers = connection.lines.filter((line) => line.includes("answered"));

@@ -2,9 +2,9 @@ import { importJWK, SignJWT } from "jose";
 import { beforeAll, expect, test } from "vitest";
 import type { TestJwk } from "../../test/support/jwk.ts";
 import { jwkSet, newJwk, publicPart } from "../../test/support/jwk.ts";
+import { parsedPolicy } from "../../test/support/parsed-policy.ts";
 import type { Policy } from "../core/policy/policy.ts";
 import { FamilyCounts } from "../core/usage/family-counts.ts";
-import { parsePolicy } from "../policy/file.ts";
 import { createIssuerVerifier } from "./issuer-verifier.ts";
 
 const NOW = 1_800_000_000;
@@ -20,16 +20,11 @@ const ISSUERS = `issuers:
   - { name: other, issuer: i2, jwks_uri: "https://two/keys", audience: api, roles: [basic] }`;
 
 function policyOf(issuers = ISSUERS): Policy {
-  const parsed = parsePolicy({
-    fileName: "p",
-    text: `
+  return parsedPolicy(`
 roles: { basic: { scopes: [a], ttl: 1d, refresh_window: 1h } }
 routes: []
 ${issuers}
-`,
-  });
-  if (!parsed.ok) throw new Error(parsed.problems.join("\n"));
-  return parsed.policy;
+`);
 }
 
 /** A verifier whose keys are what the test publishes, and the URLs that it has fetched. */

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
+import { parsedPolicy } from "../../test/support/parsed-policy.ts";
 import { MAX_KEY_LIFE_SECONDS } from "../core/keys/key-lifecycle.ts";
 import { NEVER } from "../core/keys/key-record.ts";
-import { parsePolicy } from "../policy/file.ts";
 import { principalOf } from "./issuer-claims.ts";
 
 const NOW = 1_800_000_000;
@@ -11,9 +11,7 @@ const CLAIMS = { jti: "t1", sub: "ada", role: "basic", iat: NOW - 10, exp: NOW +
 
 /** What Latchkey makes of these claims of an issuer with these members in the policy. */
 function mapped(claims: unknown, more = "") {
-  const parsed = parsePolicy({
-    fileName: "p",
-    text: `
+  const policy = parsedPolicy(`
 roles:
   basic: { scopes: [a, b], ttl: 1d, refresh_window: 1h }
   pro: { scopes: [a, b, c], ttl: 1d, refresh_window: 1h }
@@ -22,11 +20,9 @@ plans: { team: { rate_limits: [] }, free: { rate_limits: [] } }
 routes: []
 issuers:
   - { name: corp, issuer: i, jwks_uri: "https://i/keys", audience: api, roles: [pro, basic, none]${more} }
-`,
-  });
-  if (!parsed.ok) throw new Error(parsed.problems.join("\n"));
-  const [issuer = expect.unreachable()] = parsed.policy.issuers;
-  return principalOf(claims, "the token", issuer, parsed.policy, NOW * 1000);
+`);
+  const [issuer = expect.unreachable()] = policy.issuers;
+  return principalOf(claims, "the token", issuer, policy, NOW * 1000);
 }
 
 const withClaims = (more: Readonly<Record<string, unknown>>, policy = "") =>

@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import type { TestedIssuer } from "../../test/support/issuer.ts";
 import { startIssuer } from "../../test/support/issuer.ts";
 import { newJwk } from "../../test/support/jwk.ts";
-import { parsePolicy } from "../policy/file.ts";
+import { parsedPolicy } from "../../test/support/parsed-policy.ts";
 import { fetchSet } from "./fetch-set.ts";
 import { createIssuerVerifier } from "./issuer-verifier.ts";
 
@@ -19,18 +19,14 @@ beforeEach(async () => {
 afterEach(() => issuer.stop());
 
 function verifierOf(more = "") {
-  const parsed = parsePolicy({
-    fileName: "p",
-    text: `
+  const policy = parsedPolicy(`
 roles: { basic: { scopes: [a], ttl: 1d, refresh_window: 1h } }
 routes: [{ path: /a, scopes: [a] }]
 issuers:
   - { name: corp, issuer: "${issuer.issuer}", jwks_uri: "${issuer.jwksUri}", audience: api, roles: [basic]${more} }
-`,
-  });
-  if (!parsed.ok) throw new Error(parsed.problems.join("\n"));
+`);
   return createIssuerVerifier({
-    policy: () => parsed.policy,
+    policy: () => policy,
     fetchText: fetchSet,
     monotonicMs: () => monotonicMs,
     waitMs: 30_000,

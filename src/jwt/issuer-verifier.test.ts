@@ -4,8 +4,8 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import type { TestedIssuer } from "../../test/support/issuer.ts";
 import { startIssuer } from "../../test/support/issuer.ts";
 import { newJwk } from "../../test/support/jwk.ts";
+import { parsedPolicy } from "../../test/support/parsed-policy.ts";
 import type { Policy } from "../core/policy/policy.ts";
-import { parsePolicy } from "../policy/file.ts";
 import { fetchSet } from "./fetch-set.ts";
 import type { IssuerVerifier } from "./issuer-verifier.ts";
 import { createIssuerVerifier } from "./issuer-verifier.ts";
@@ -22,9 +22,7 @@ beforeEach(async () => {
 afterEach(() => issuer.stop());
 
 function policyOf(more = "", from: TestedIssuer = issuer): Policy {
-  const parsed = parsePolicy({
-    fileName: "p",
-    text: `
+  return parsedPolicy(`
 roles:
   basic: { scopes: [a, b], ttl: 1d, refresh_window: 1h }
   pro: { scopes: [a, b, c], ttl: 1d, refresh_window: 1h }
@@ -32,10 +30,7 @@ plans: { free: { rate_limits: [] }, team: { rate_limits: [] }, gold: { rate_limi
 routes: [{ path: /a, scopes: [a] }]
 issuers:
   - { name: corp, issuer: "${from.issuer}", jwks_uri: "${from.jwksUri}", audience: api, roles: [pro, basic]${more} }
-`,
-  });
-  if (!parsed.ok) throw new Error(parsed.problems.join("\n"));
-  return parsed.policy;
+`);
 }
 
 function verifierOf(policy: () => Policy, waitMs = 30_000): IssuerVerifier {

@@ -2,20 +2,19 @@ import fc from "fast-check";
 import { expect, test } from "vitest";
 import type { RateLimitResponse } from "../../scripts/protobuf.ts";
 import { RATE_LIMIT_METHOD } from "../../scripts/protobuf.ts";
+import { parsedPolicy } from "../../test/support/parsed-policy.ts";
 import type { ReceiveCharge, ReceivedCharge } from "../core/charges/charge-receiver.ts";
-import { parsePolicy } from "../policy/file.ts";
 import { createShouldRateLimit } from "./should-rate-limit.ts";
 
 const [OK, OVER_LIMIT] = [1, 2];
 
 function open(receive: ReceiveCharge = () => false) {
-  const parsed = parsePolicy({ text: "faults: { limits: deny }", fileName: "policy" });
-  if (!parsed.ok) throw new Error(parsed.problems.join("\n"));
+  const policy = parsedPolicy("faults: { limits: deny }");
   const received: ReceivedCharge[] = [];
   const faults: unknown[] = [];
   const none = () => expect.fail("a charge takes from no bucket");
   const handle = createShouldRateLimit({
-    policy: () => parsed.policy,
+    policy: () => policy,
     limits: { take: none, peek: none },
     receiveCharge(charge) {
       received.push(charge);

@@ -2,6 +2,7 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import type { RateLimitResponse } from "../../scripts/protobuf.ts";
 import { RATE_LIMIT_METHOD } from "../../scripts/protobuf.ts";
+import { parsedPolicy } from "../../test/support/parsed-policy.ts";
 import { createLeasePool } from "../core/limits/lease-pool.ts";
 import type { LeasedBucket } from "../core/limits/leased-bucket.ts";
 import { fullLeasedBucket, leaseStep } from "../core/limits/leased-bucket.ts";
@@ -9,15 +10,12 @@ import type { DescriptorLimits } from "../core/limits/ports.ts";
 import type { QuotaStore } from "../core/quotas/quota-store.ts";
 import { createBucketStore } from "../memory/bucket-store.ts";
 import { createQuotaStore } from "../memory/quota-store.ts";
-import { parsePolicy } from "../policy/file.ts";
 import { createEmbeddedLimits } from "../server/embedded-limits.ts";
 import type { ShouldRateLimitPorts } from "./should-rate-limit.ts";
 import { createShouldRateLimit } from "./should-rate-limit.ts";
 
 function policyOf(faults: "local" | "allow", unit = "DAY") {
-  const parsed = parsePolicy({
-    fileName: "policy",
-    text: `
+  return parsedPolicy(`
 faults: { limits: ${faults} }
 rate_limit_service:
   domains:
@@ -33,10 +31,7 @@ rate_limit_service:
         - { key: monthly, shadow_mode: true, rate_limit: { unit: month, requests_per_unit: 1 } }
         - { key: a, rate_limit: { capacity: 1, refill: 1/h }, descriptors: [{ key: b, rate_limit: { capacity: 1, refill: 1/h } }] }
     other: { descriptors: [{ key: path, rate_limit: { unit: minute, requests_per_unit: 2 } }] }
-`,
-  });
-  if (!parsed.ok) throw new Error(parsed.problems.join("\n"));
-  return parsed.policy;
+`);
 }
 
 /** A Monday, 6 hours before its end. */

@@ -1,8 +1,9 @@
 import { createHash } from "node:crypto";
-import type { Redis } from "ioredis";
 import type { HostPort } from "../config/host-port.ts";
 import type { RedisAddress } from "../config/redis-url.ts";
 import { readRedisUrl } from "../config/redis-url.ts";
+import type { RedisArgument } from "./command-batches.ts";
+import { createCommandBatches } from "./command-batches.ts";
 import type { CommandObserver } from "./command-observer.ts";
 import { observed } from "./command-observer.ts";
 import type { RegistryKeys } from "./names.ts";
@@ -17,6 +18,8 @@ import { createSession } from "./session.ts";
 import type { TopologyClient } from "./topology.ts";
 import { createTopologyClient } from "./topology.ts";
 
+export type { RedisArgument };
+
 /** The address of Redis, and the timeouts. */
 export interface RedisOptions extends RedisAddress {
   /** Replaces the members of the address. */
@@ -29,8 +32,6 @@ export interface RedisOptions extends RedisAddress {
   readonly commandTimeoutMs: number;
   readonly observe?: CommandObserver;
 }
-
-export type RedisArgument = string | number;
 
 /** A Lua script, which Redis runs atomically. */
 export type RedisScript = (keys: readonly string[], args: readonly RedisArgument[]) => Promise<unknown>;
@@ -79,7 +80,7 @@ export async function connectRedis(options: RedisOptions): Promise<RedisClient> 
   const made = createTopologyClient({
     address,
     ...(options.node && { node: options.node }),
-    timeouts: timeouts(Math.max(START_TIMEOUT_MS, options.commandTimeoutMs)),
+    timeouts: timeouts(startTimeoutMs(options.commandTimeoutMs)),
     retryDelayMs: () => Math.min(++failures * 50, RECONNECT_MAX_MS),
   });
   const { redis } = made;
@@ -104,14 +105,14 @@ export async function connectRedis(options: RedisOptions): Promise<RedisClient> 
   return wrap(made, session, { ...options, server });
 }
 
-/** The timeout of a connection is longer than the timeout of its commands. */
+function startTimeoutMs(commandTimeoutMs: number): number {
+  return Math.max(START_TIMEOUT_MS, commandTimeoutMs);
+}
+
+/** The timeout of a connection, its set-up included, is longer than the one of its commands, which ioredis does not know. */
 function timeouts(commandTimeoutMs: number) {
-  const socketTimeoutMs = Math.max(RESPONSE_TIMEOUT_MS, 1.2 * commandTimeoutMs);
-  return {
-    connectTimeout: socketTimeoutMs,
-    commandTimeout: commandTimeoutMs,
-    socketTimeout: socketTimeoutMs,
-  };
+  const timeoutMs = Math.max(RESPONSE_TIMEOUT_MS, 1.2 * commandTimeoutMs);
+  return { connectTimeout: timeoutMs, socketTimeout: timeoutMs };
 }
 
 function addressOf({ url, ...address }: RedisOptions): RedisAddress {
@@ -136,12 +137,10 @@ function wrap(
       throw error;
     }
   };
-  const batchCommands = createCommandBatcher(redis);
-  const call = (name: string, ...args: readonly RedisArgument[]) => {
-    if (!session.isReady()) return Promise.reject(new Error("no connection is set up"));
-    batchCommands();
-    return redis.call(name, ...args);
-  };
+  let timeoutMs = startTimeoutMs(commandTimeoutMs);
+  const send = createCommandBatches(redis, () => timeoutMs);
+  const call = (name: string, ...args: readonly RedisArgument[]) =>
+    session.isReady() ? send(name, args) : Promise.reject(new Error("no connection is set up"));
   const command: RedisClient["command"] = (name, ...args) => run(name, () => call(name, ...args));
   return {
     keys: registryKeys(topology === "cluster"),
@@ -171,6 +170,7 @@ function wrap(
       return (keys, args) => run(name, () => runScript(keys, args));
     },
     finishStartup() {
+      timeoutMs = commandTimeoutMs;
       Object.assign(redis.options, timeouts(commandTimeoutMs));
     },
     connections: session.connections,
@@ -179,20 +179,5 @@ function wrap(
     async close() {
       session.close();
     },
-  };
-}
-
-/** Sends the commands of one turn of the event loop in one system call, because a hundred Checks may come together. */
-function createCommandBatcher(redis: Redis): () => void {
-  let isCorked = false;
-  return () => {
-    const { stream } = redis;
-    if (isCorked || stream === undefined) return;
-    isCorked = true;
-    stream.cork();
-    setImmediate(() => {
-      isCorked = false;
-      stream.uncork();
-    });
   };
 }

@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import type { HostPort } from "../config/host-port.ts";
 import { formatHostPort } from "../config/host-port.ts";
 import type { RedisAddress } from "../config/redis-url.ts";
+import { withTimeout } from "../core/timeout.ts";
 import { probeCommands } from "./acl-probe.ts";
 import type { RedisArgument, RedisClient, RedisOptions, RedisScript } from "./client.ts";
 import type { ClusterMap } from "./cluster-map.ts";
@@ -194,15 +195,10 @@ async function send(client: RedisClient, command: Command, isAsking: boolean): P
 
 /** Neither a connection that is still being made nor a second command may hold a Check beyond its timeout. */
 function before<Value>(deadlineMs: number, promise: Promise<Value>): Promise<Value> {
-  const late = Promise.withResolvers<never>();
-  const timer = setTimeout(
-    () =>
-      late.reject(
-        new RedisUnavailable("timeout", "the node of the Cluster did not respond in time", {
-          cause: undefined,
-        }),
-      ),
-    Math.max(0, deadlineMs - performance.now()),
-  );
-  return Promise.race([promise, late.promise]).finally(() => clearTimeout(timer));
+  const waitMs = Math.max(0, deadlineMs - performance.now());
+  return withTimeout(promise, waitMs, () => {
+    throw new RedisUnavailable("timeout", "the node of the Cluster did not respond in time", {
+      cause: undefined,
+    });
+  });
 }

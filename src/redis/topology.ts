@@ -29,7 +29,7 @@ export interface TopologyOptions {
   /** Connect to this node of a Cluster. Absent: to the server that holds the registry. */
   readonly node?: HostPort;
   /** Milliseconds. They can be changed in the options of the client. A Sentinel must respond within `connectTimeout`. */
-  readonly timeouts: Readonly<Record<"connectTimeout" | "commandTimeout" | "socketTimeout", number>>;
+  readonly timeouts: Readonly<Record<"connectTimeout" | "socketTimeout", number>>;
   /** The delay before the next attempt to connect. */
   readonly retryDelayMs: () => number;
 }

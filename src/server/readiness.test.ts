@@ -1,15 +1,11 @@
 import { readFileSync } from "node:fs";
 import { expect, test } from "vitest";
-import { BUILT_IN_POLICY_FILE, parsePolicy } from "../policy/file.ts";
+import { parsedPolicy } from "../../test/support/parsed-policy.ts";
+import { BUILT_IN_POLICY_FILE } from "../policy/file.ts";
 import type { Fleet } from "./ports.ts";
 import { createReadiness } from "./readiness.ts";
 
-const parsed = parsePolicy({
-  text: readFileSync(BUILT_IN_POLICY_FILE, "utf8"),
-  fileName: "the built-in policy",
-});
-if (!parsed.ok) throw new Error(parsed.problems.join());
-const { policy } = parsed;
+const policy = parsedPolicy(readFileSync(BUILT_IN_POLICY_FILE, "utf8"));
 
 const HEALTHY: Fleet = {
   stalenessMs: () => 0,

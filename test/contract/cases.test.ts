@@ -2,8 +2,8 @@ import { readdirSync, readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import { DENY_REASONS } from "../../src/core/decision/decision.ts";
 import { parseCases } from "../../src/policy/cases.ts";
-import { parsePolicy } from "../../src/policy/file.ts";
 import { runCases } from "../../src/server/policy-trial/case-runner.ts";
+import { parsedPolicy } from "../support/parsed-policy.ts";
 
 const folder = new URL("../cases/", import.meta.url);
 const files = readdirSync(folder).filter((name) => name.endsWith(".cases.yaml"));
@@ -16,10 +16,7 @@ const SHOWN_ELSEWHERE: Readonly<Record<string, string>> = {
 };
 
 function policy() {
-  const text = readFileSync(new URL("policy.yaml", folder), "utf8");
-  const parsed = parsePolicy({ text, fileName: "policy.yaml" });
-  if (!parsed.ok) throw new Error(parsed.problems.join("\n"));
-  return parsed.policy;
+  return parsedPolicy(readFileSync(new URL("policy.yaml", folder), "utf8"));
 }
 
 function casesOf(name: string) {
@@ -40,13 +37,10 @@ describe.each(files)("test/cases/%s", async (name) => {
 
 test("the cases beside the built-in policy pass", async () => {
   const root = new URL("../../", import.meta.url);
-  const built = parsePolicy({
-    text: readFileSync(new URL("latchkey.yaml", root), "utf8"),
-    fileName: "latchkey.yaml",
-  });
+  const policy = parsedPolicy(readFileSync(new URL("latchkey.yaml", root), "utf8"));
   const cases = parseCases(readFileSync(new URL("latchkey.cases.yaml", root), "utf8"), "latchkey.cases.yaml");
-  if (!built.ok || !cases.ok) throw new Error("the built-in policy and its cases");
-  const results = await runCases(cases.file, built.policy);
+  if (!cases.ok) throw new Error(cases.problems.join("\n"));
+  const results = await runCases(cases.file, policy);
   expect(results.filter(({ problems }) => problems.length > 0)).toEqual([]);
 });
 

@@ -10,12 +10,12 @@ import { createBreaker } from "../../src/core/limits/breaker.ts";
 import type { QuotaStore } from "../../src/core/quotas/quota-store.ts";
 import { createQuotaStore as createMemoryStore } from "../../src/memory/quota-store.ts";
 import { parseCases } from "../../src/policy/cases.ts";
-import { parsePolicy } from "../../src/policy/file.ts";
 import { createQuotaStore as createRedisStore } from "../../src/redis/quota-store.ts";
 import { createServerBreakers } from "../../src/redis/server-breakers.ts";
 import { runCases } from "../../src/server/policy-trial/case-runner.ts";
 import { createQuotaStore as createSqliteStore } from "../../src/sqlite/quota-batch.ts";
 import { openThreadedStore } from "../../src/sqlite/threaded-store.ts";
+import { parsedPolicy } from "../support/parsed-policy.ts";
 import "../support/compiled-threads.ts";
 import { removeAtEnd } from "../support/at-end.ts";
 import { principalOf, SECRET, startCharging } from "../support/charging.ts";
@@ -425,10 +425,9 @@ cases:
 `;
 
   test("cases of a policy reserve, and explanations say what is reserved and charged", async () => {
-    const parsed = parsePolicy({ text: POLICY, fileName: "policy" });
     const cases = parseCases(file, "cases");
-    if (!parsed.ok || !cases.ok) throw new Error("the files are valid");
-    const results = await runCases(cases.file, parsed.policy);
+    if (!cases.ok) throw new Error(cases.problems.join("\n"));
+    const results = await runCases(cases.file, parsedPolicy(POLICY));
     expect(results.flatMap(({ problems }) => problems)).toEqual([]);
     const steps = results[0]?.explanation.steps ?? [];
     expect(steps.find(({ step }) => step === "limits")?.outcome).toBe(
@@ -437,9 +436,7 @@ cases:
   });
 
   test("a replay decides charging routes, and does not guess what was left of a quota", async () => {
-    const parsed = parsePolicy({ text: POLICY, fileName: "policy" });
-    if (!parsed.ok) throw new Error("the policy is valid");
-    const replay = createReplay(parsed.policy);
+    const replay = createReplay(parsedPolicy(POLICY));
     const past = (reason: string, path: string) =>
       readPastRequest({
         ...{

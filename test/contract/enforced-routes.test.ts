@@ -13,6 +13,7 @@ import { createInstanceView } from "../../src/core/revocation/instance-view.ts";
 import { parseCases } from "../../src/policy/cases.ts";
 import { parsePolicy } from "../../src/policy/file.ts";
 import { runCases } from "../../src/server/policy-trial/case-runner.ts";
+import { parsedPolicy } from "../support/parsed-policy.ts";
 import { CHECKED_AT_SECONDS, realCheck } from "../support/real-check.ts";
 
 const USER = {
@@ -201,20 +202,19 @@ describe.each(["shadow", "enforce"])(
     });
 
     test("explain, cases and replay give the same result", async () => {
-      const parsed = parsePolicy({ text: policy, fileName: "p" });
-      if (!parsed.ok) throw new Error(parsed.problems.join("\n"));
+      const parsed = parsedPolicy(policy);
       const asked = {
         "GET //strict/x": "request_malformed",
         "GET /elsewhere": "credential_missing",
       } as const;
       for (const [request, reason] of Object.entries(asked)) {
         const [verb = "", path = ""] = request.split(" ");
-        expect(await explained(parsed.policy, verb, path)).toMatchObject({ reason, mode: "enforce" });
+        expect(await explained(parsed, verb, path)).toMatchObject({ reason, mode: "enforce" });
         const one = { name: request, request, expect: reason, mode: "enforce" };
         const cases = JSON.stringify({ cases: [one] });
         const file = parseCases(cases, "c");
         if (!file.ok) throw new Error(file.problems.join("\n"));
-        expect((await runCases(file.file, parsed.policy)).flatMap(({ problems }) => problems)).toEqual([]);
+        expect((await runCases(file.file, parsed)).flatMap(({ problems }) => problems)).toEqual([]);
         const past = {
           time: "2027-01-01T00:00:00.000Z",
           reason,
@@ -222,7 +222,7 @@ describe.each(["shadow", "enforce"])(
           method: verb,
           raw_path: path,
         };
-        const replayed = await createReplay(parsed.policy)({ ...past, mode: "shadow" });
+        const replayed = await createReplay(parsed)({ ...past, mode: "shadow" });
         expect(replayed).toMatchObject({ determined: true, was: `${reason} (shadow)`, wouldBe: reason });
       }
     });

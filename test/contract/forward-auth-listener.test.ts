@@ -8,12 +8,10 @@ import type { AuthRequest } from "../../src/core/decision/request.ts";
 import { createForwardCheck } from "../../src/forward-auth/forward-check.ts";
 import type { ForwardAuthServer } from "../../src/forward-auth/server.ts";
 import { startForwardAuthServer } from "../../src/forward-auth/server.ts";
-import { parsePolicy } from "../../src/policy/file.ts";
+import { parsedPolicy } from "../support/parsed-policy.ts";
 import { PLAIN_ROUTE } from "../support/route.ts";
 
-const parsed = parsePolicy({ text: "{}", fileName: "built in" });
-if (!parsed.ok) throw new Error("the built-in policy");
-const { policy } = parsed;
+const policy = parsedPolicy("{}");
 const route = { ...PLAIN_ROUTE, label: "/ok", pattern: "/ok" };
 
 let server: ForwardAuthServer;

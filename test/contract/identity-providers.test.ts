@@ -1,19 +1,18 @@
 import { describe, expect, test } from "vitest";
 import { TOKEN_REJECTIONS } from "../../src/core/decision/token-rejection.ts";
 import { createIssuerVerifier } from "../../src/jwt/issuer-verifier.ts";
-import { parsePolicy } from "../../src/policy/file.ts";
 import { readDocument } from "../support/documents.ts";
 import { documentedBlock, IDENTITY_PROVIDERS } from "../support/identity-providers.ts";
+import { parsedPolicy } from "../support/parsed-policy.ts";
 
 const text = readDocument("docs/guides/identity-providers.md");
 
 /** The provider's block of docs/guides/identity-providers.md, parsed as a policy of its own. */
 function entryOf(name: string) {
-  const parsed = parsePolicy({ text: documentedBlock(name), fileName: "docs/guides/identity-providers.md" });
-  if (!parsed.ok) throw new Error(parsed.problems.join("\n"));
-  const [issuer] = parsed.policy.issuers;
+  const policy = parsedPolicy(documentedBlock(name));
+  const [issuer] = policy.issuers;
   if (issuer === undefined) throw new Error(`${name} has no issuer`);
-  return { policy: parsed.policy, issuer };
+  return { policy, issuer };
 }
 
 describe.each(IDENTITY_PROVIDERS)("the block for $name", ({ name, published, token, expected }) => {

@@ -22,7 +22,7 @@ import type { Registry } from "../../src/core/keys/registry.ts";
 import type { DeniedOperation } from "../../src/core/keys/registry-denial.ts";
 import { createMigration } from "../../src/core/legacy/migration.ts";
 import { createInstanceView } from "../../src/core/revocation/instance-view.ts";
-import { parsePolicy } from "../../src/policy/file.ts";
+import { parsedPolicy } from "../support/parsed-policy.ts";
 
 /** A store's own test file implements this for the suite. */
 export interface StoreUnderTest {
@@ -62,15 +62,13 @@ const anonymous: CallOrigin = { caller: { kind: "anonymous", address: "192.0.2.1
 
 /** An instance with its own view and clock, on a store that other instances can share. */
 export function instanceOn(store: KeyStore, clock: { nowSeconds: number }): Registry {
-  const policy = parsePolicy({
-    text: [
+  const policy = parsedPolicy(
+    [
       "guards: { self_service_keys: 3 }",
       "plans: { team: { rate_limits: [] } }",
       "console: { holders: { owner: sub, roles: [contributor], max_keys: 2 } }",
     ].join("\n"),
-    fileName: "test",
-  });
-  if (!policy.ok) throw new Error(policy.problems.join("\n"));
+  );
   const migration = createMigration();
   return {
     store,
@@ -87,7 +85,7 @@ export function instanceOn(store: KeyStore, clock: { nowSeconds: number }): Regi
     },
     view: createInstanceView(),
     signer: { sign: async (record) => `token of ${record.keyId}` },
-    policy: () => policy.policy,
+    policy: () => policy,
     nowMs: () => clock.nowSeconds * 1000,
     auditedReuse: rememberReuse(() => 0),
     storeClock: { storeNowMs: () => clock.nowSeconds * 1000, applyStoreTime: () => undefined },

@@ -5,8 +5,8 @@ import { normalisePath } from "../../src/core/decision/path.ts";
 import type { KeyRecord } from "../../src/core/keys/key-record.ts";
 import type { Policy } from "../../src/core/policy/policy.ts";
 import type { Route } from "../../src/core/policy/route-table.ts";
-import { parsePolicy } from "../../src/policy/file.ts";
 import { createMetrics } from "../../src/telemetry/metrics/metrics.ts";
+import { parsedPolicy } from "../support/parsed-policy.ts";
 import { CHECKED_AT_SECONDS, realCheck } from "../support/real-check.ts";
 
 const DAY = 86_400;
@@ -102,13 +102,11 @@ test("after a hundred policies with different routes and roles, only the last on
   const metrics = newMetrics();
   const { check } = await realCheck({ decided: metrics.countDecision });
   for (let number = 0; number < 100; number++) {
-    const parsed = parsePolicy({
-      text: `roles: { r${number}: { scopes: [a], ttl: 1d, refresh_window: 1h } }\nroutes: [{ path: /p${number}/**, scopes: [a] }]`,
-      fileName: "p",
-    });
-    if (!parsed.ok) throw new Error(parsed.problems.join());
-    metrics.policyInForce(parsed.policy);
-    const route = routeOf(parsed.policy, `/p${number}/x`);
+    const policy = parsedPolicy(
+      `roles: { r${number}: { scopes: [a], ttl: 1d, refresh_window: 1h } }\nroutes: [{ path: /p${number}/**, scopes: [a] }]`,
+    );
+    metrics.policyInForce(policy);
+    const route = routeOf(policy, `/p${number}/x`);
     const refused = { verdict: "deny", reason: "scope_missing", route } as const;
     metrics.countDecision(refused, { elapsedNs: 1n, mode: "enforce" });
     await check(encodeCheckRequest({}), 1000);

@@ -17,7 +17,7 @@ import { NO_OVERRIDES } from "../../src/core/overrides/override-view.ts";
 import type { InstanceView } from "../../src/core/revocation/instance-view.ts";
 import { createInstanceView } from "../../src/core/revocation/instance-view.ts";
 import { createBucketStore } from "../../src/memory/bucket-store.ts";
-import { parsePolicy } from "../../src/policy/file.ts";
+import { parsedPolicy } from "../support/parsed-policy.ts";
 
 const NOW_MS = 1_800_000_000_000;
 const ADMIN_TOKEN = "admin-token-of-this-test";
@@ -94,9 +94,7 @@ function verify(): Verification {
   return reason === "key_expired" ? { ok: false, reason, principal: principalOf() } : { ok: false, reason };
 }
 
-const parsed = parsePolicy({ text: POLICY, fileName: "policy" });
-if (!parsed.ok) throw new Error(parsed.problems.join("\n"));
-const { policy } = parsed;
+const policy = parsedPolicy(POLICY);
 const verifier = { verify };
 const judgement = {
   view: {

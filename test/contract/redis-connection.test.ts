@@ -1,3 +1,4 @@
+import { setImmediate as turn } from "node:timers/promises";
 import { inspect } from "node:util";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import type { RedisOptions } from "../../src/redis/client.ts";
@@ -67,5 +68,37 @@ test("no error quotes the credentials that a server without AUTH quotes", async 
   );
   expect(error).toMatchObject({ rejectedSetting: expect.stringContaining("unknown command") });
   expect(inspect(error, { depth: 10 })).not.toContain(password.slice(0, 8));
+  await own.stop();
+});
+
+/** Stops this process, as the kernel does with one that has used its CPU limit. */
+function stopFor(ms: number): void {
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms);
+}
+
+test("a process that is stopped for longer than its timeout still reads the replies that have arrived", async () => {
+  const client = await connectRedis({ url: redis.adminUrl, commandTimeoutMs: 50 });
+  client.finishStartup();
+  const beforeItIsSent = client.command("PING");
+  stopFor(200);
+  await expect(beforeItIsSent).resolves.toBe("PONG");
+  const afterItWasSent = client.command("PING");
+  await turn();
+  stopFor(200);
+  await expect(afterItWasSent).resolves.toBe("PONG");
+  await client.close();
+});
+
+test("a Redis that does not respond fails the commands of a turn after their timeout, and later ones get their own replies", async () => {
+  const own = await startRedis();
+  const client = await connectRedis({ url: own.adminUrl, commandTimeoutMs: 50 });
+  client.finishStartup();
+  process.kill(own.pid, "SIGSTOP");
+  const late = { kind: "timeout", message: "Redis did not respond in time" };
+  const [first, second] = [client.command("ECHO", "first"), client.command("ECHO", "second")];
+  await Promise.all([first, second].map((reply) => expect(reply).rejects.toMatchObject(late)));
+  process.kill(own.pid, "SIGCONT");
+  await expect.poll(() => client.command("ECHO", "third")).toBe("third");
+  await client.close();
   await own.stop();
 });

@@ -16,7 +16,6 @@ import { startForwardAuthServer } from "../../src/forward-auth/server.ts";
 import { startGrpcServer } from "../../src/grpc/server.ts";
 import type { DecisionCase } from "../../src/policy/cases.ts";
 import { parseCases } from "../../src/policy/cases.ts";
-import { parsePolicy } from "../../src/policy/file.ts";
 import type { PreparedCases } from "../../src/server/policy-trial/case-runner.ts";
 import { describedCase, prepareCases } from "../../src/server/policy-trial/case-runner.ts";
 import type { TestedCertificate } from "../support/certificates.ts";
@@ -24,18 +23,14 @@ import { createCa } from "../support/certificates.ts";
 import { EXT_AUTHZ, HTTP_MANAGER } from "../support/envoy.ts";
 import type { ForwardProxy, ForwardProxyOptions } from "../support/forward-proxies.ts";
 import { startCaddy, startEnvoyProxy, startNginx, startTraefik } from "../support/forward-proxies.ts";
+import { parsedPolicy } from "../support/parsed-policy.ts";
 import type { RawAnswer } from "../support/raw-request.ts";
 import { sendRaw } from "../support/raw-request.ts";
 import type { Upstream } from "../support/upstream.ts";
 import { startUpstream } from "../support/upstream.ts";
 
 const folder = new URL("../cases/", import.meta.url);
-const parsed = parsePolicy({
-  text: readFileSync(new URL("policy.yaml", folder), "utf8"),
-  fileName: "policy",
-});
-if (!parsed.ok) throw new Error(parsed.problems.join("\n"));
-const { policy } = parsed;
+const policy = parsedPolicy(readFileSync(new URL("policy.yaml", folder), "utf8"));
 
 /** What only the gRPC API can describe: Envoy's `context_extensions` and the client's certificate. */
 const isForAll = ({ request }: DecisionCase) =>

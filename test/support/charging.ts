@@ -9,14 +9,13 @@ import { describedRequest } from "../../src/core/decision/described-request.ts";
 import type { Principal } from "../../src/core/decision/principal.ts";
 import { createMigration } from "../../src/core/legacy/migration.ts";
 import { NO_OVERRIDES } from "../../src/core/overrides/override-view.ts";
-import type { Policy } from "../../src/core/policy/policy.ts";
 import { createCalendars } from "../../src/core/quotas/calendar.ts";
 import { allQuotaDemands } from "../../src/core/quotas/quota-demand.ts";
 import type { QuotaStore } from "../../src/core/quotas/quota-store.ts";
 import { createBucketStore } from "../../src/memory/bucket-store.ts";
-import { parsePolicy } from "../../src/policy/file.ts";
 import { createEmbeddedLimits } from "../../src/server/embedded-limits.ts";
 import { createChargeTickets } from "../../src/tickets/charge-tickets.ts";
+import { parsedPolicy } from "./parsed-policy.ts";
 
 export const SECRET = "a secret of thirty-two characters";
 
@@ -40,7 +39,7 @@ export function startCharging({
   secrets = [SECRET],
   isServed = true,
 }: ChargingOptions) {
-  const policy = readPolicy(text);
+  const policy = parsedPolicy(text);
   const {
     limits,
     pools: [pool],
@@ -134,10 +133,4 @@ export function principalOf(family: string, more: Partial<Principal> = {}): Prin
     refreshAfter: Number.MAX_SAFE_INTEGER,
     ...more,
   };
-}
-
-function readPolicy(text: string): Policy {
-  const parsed = parsePolicy({ text, fileName: "policy" });
-  if (!parsed.ok) throw new Error(parsed.problems.join("\n"));
-  return parsed.policy;
 }

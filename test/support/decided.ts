@@ -8,7 +8,7 @@ import type { AuthorizePorts } from "../../src/core/decision/request-context.ts"
 import type { Trace } from "../../src/core/decision/trace.ts";
 import { createMigration } from "../../src/core/legacy/migration.ts";
 import { NO_OVERRIDES } from "../../src/core/overrides/override-view.ts";
-import { parsePolicy } from "../../src/policy/file.ts";
+import { parsedPolicy } from "./parsed-policy.ts";
 
 const NOW = 1_800_000_000;
 /** NumericDate of the deprecation of V1 keys. */
@@ -36,9 +36,7 @@ export interface Situation {
 
 /** The decision of an instance on a described request. */
 export async function decided(described: DescribedRequest, situation: Situation): Promise<Decision> {
-  const parsed = parsePolicy({ fileName: "p", text: situation.policy });
-  if (!parsed.ok) throw new Error(parsed.problems.join("\n"));
-  const { policy } = parsed;
+  const policy = parsedPolicy(situation.policy);
   const result = describedRequest(described, policy);
   if (!result.ok) throw new Error(result.fault);
   const state = { phase: "deprecated", chosen: true, deprecatedAt: DEPRECATED_AT, version: 1 } as const;

@@ -14,7 +14,7 @@ import { createKeyRing } from "../../src/jwt/key-ring.ts";
 import { createSigner } from "../../src/jwt/signer.ts";
 import { createVerifier } from "../../src/jwt/verifier.ts";
 import { createBucketStore } from "../../src/memory/bucket-store.ts";
-import { parsePolicy } from "../../src/policy/file.ts";
+import { parsedPolicy } from "./parsed-policy.ts";
 
 const SECRET = "0123456789abcdef0123456789abcdef";
 const NAMES = { issuer: "i", audience: "a" };
@@ -45,12 +45,11 @@ export interface RealCheckOptions {
 
 /** A Check handler as an instance assembles it. */
 export async function realCheck(options: RealCheckOptions = {}): Promise<RealCheck> {
-  const { decided = () => undefined, policy = CASES_POLICY, ports, observer } = options;
-  const parsed = parsePolicy({ text: policy, fileName: "policy.yaml" });
-  if (!parsed.ok) throw new Error(parsed.problems.join("\n"));
+  const { decided = () => undefined, ports, observer } = options;
+  const policy = parsedPolicy(options.policy ?? CASES_POLICY);
   const ring = await createKeyRing([SECRET]);
   const authorize = createAuthorize({
-    policy: () => parsed.policy,
+    policy: () => policy,
     verifier: createVerifier({ ...NAMES, ring: () => ring, cacheSize: 10 }),
     view: createInstanceView(),
     migration: createMigration(),
@@ -65,7 +64,7 @@ export async function realCheck(options: RealCheckOptions = {}): Promise<RealChe
   const undecodable: RangeError[] = [];
   const check = createCheck(
     {
-      policy: () => parsed.policy,
+      policy: () => policy,
       authorize,
       nowMs: () => CHECKED_AT_SECONDS * 1000,
       monotonicNs: () => 0n,
@@ -76,5 +75,5 @@ export async function realCheck(options: RealCheckOptions = {}): Promise<RealChe
     },
     { observer },
   );
-  return { check, faults, undecodable, policy: parsed.policy, signer: createSigner(() => ring, NAMES) };
+  return { check, faults, undecodable, policy, signer: createSigner(() => ring, NAMES) };
 }

@@ -13,7 +13,6 @@ import type { KeyStore } from "../../src/core/keys/ports.ts";
 import type { Registry } from "../../src/core/keys/registry.ts";
 import { noUsage } from "../../src/core/usage/usage-amount.ts";
 import { hourAt } from "../../src/core/usage/usage-time.ts";
-import { parsePolicy } from "../../src/policy/file.ts";
 import { randomText } from "../../src/server/random-id.ts";
 import type { Database } from "../../src/sqlite/database.ts";
 import { openDatabase } from "../../src/sqlite/database.ts";
@@ -21,6 +20,7 @@ import { createKeyStore } from "../../src/sqlite/key-store.ts";
 import { createUsageStore } from "../../src/sqlite/usage-store.ts";
 import { instanceOn } from "../contract/key-store-suite.ts";
 import { removeAtEnd } from "./at-end.ts";
+import { parsedPolicy } from "./parsed-policy.ts";
 
 const DAY = 86_400;
 const RETENTION_SECONDS = 30 * DAY;
@@ -97,8 +97,7 @@ const operator = (id: string): CallOrigin => ({
 
 /** A small registry as an operator knows it: owners, plans, a family with a history, and usage. */
 export async function sampleRegistry(): Promise<SampleRegistry> {
-  const policy = parsePolicy({ text: SAMPLE_POLICY, fileName: "sample" });
-  if (!policy.ok) throw new Error(policy.problems.join("\n"));
+  const policy = parsedPolicy(SAMPLE_POLICY);
   const now = Math.floor(Date.now() / 1000);
   const clock = { nowSeconds: now };
   const nowMs = () => clock.nowSeconds * 1000;
@@ -106,7 +105,7 @@ export async function sampleRegistry(): Promise<SampleRegistry> {
   const dataDir = await filledFolder(async (database) => {
     const store = createKeyStore(database, { recordRetentionSeconds: RETENTION_SECONDS, nowMs });
     const instance = instanceOn(store, clock);
-    const registry: Registry = { ...instance, newRandom: randomText, policy: () => policy.policy };
+    const registry: Registry = { ...instance, newRandom: randomText, policy: () => policy };
     const last = await writeFamily(registry, store, clock, now);
     keyId = last.keyId;
     await writeUsage(database, clock, last, now);

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { parsePolicy } from "../../policy/file.ts";
+import { parsedPolicy } from "../../../test/support/parsed-policy.ts";
 import { NO_OVERRIDES } from "../overrides/override-view.ts";
 import type { CounterCharge } from "./charge-ledger.ts";
 import type { ReceivedCharge, SettledCharge } from "./charge-receiver.ts";
@@ -9,9 +9,7 @@ import type { ChargeTicket } from "./charge-ticket.ts";
 const ISSUED_MS = Date.UTC(2027, 4, 10, 12);
 const HOUR_MS = 3_600_000;
 
-const parsed = parsePolicy({
-  fileName: "p",
-  text: `
+const policy = parsedPolicy(`
 units: { tokens: { charge_within: 2h, reserve_for: 1h }, images: { max_charge: 5 }, other: {} }
 roles:
   basic:
@@ -24,10 +22,7 @@ roles:
       - { name: monthly, per: owner, limit: 100, every: month, unit: tokens }
       - { name: images, per: key, limit: 50, every: day, unit: images }
 routes: [{ path: /a, charge: [tokens, images, other] }]
-`,
-});
-if (!parsed.ok) throw new Error(parsed.problems.join("\n"));
-const { policy } = parsed;
+`);
 
 const ticket: ChargeTicket = {
   key: { family: "fam_x", owner: "acme", role: "basic" },

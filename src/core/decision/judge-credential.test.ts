@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { parsePolicy } from "../../policy/file.ts";
+import { parsedPolicy } from "../../../test/support/parsed-policy.ts";
 import type { Presenter } from "../keys/key-binding.ts";
 import type { EndReason } from "../revocation/revocation.ts";
 import type { JudgementContext } from "./judge-credential.ts";
@@ -16,16 +16,11 @@ function principalOf(more: Partial<Principal> = {}): Principal {
 }
 
 function policyWith(then: "deny" | "serve") {
-  const parsed = parsePolicy({
-    fileName: "p",
-    text: `
+  return parsedPolicy(`
 roles: { basic: { scopes: [a], ttl: 1d, refresh_window: 1h } }
 routes: [{ path: /a, scopes: [a] }]
 faults: { revocations: { max_staleness: 10s, then: ${then} } }
-`,
-  });
-  if (!parsed.ok) throw new Error(parsed.problems.join("\n"));
-  return parsed.policy;
+`);
 }
 
 interface Situation {

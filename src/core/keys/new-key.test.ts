@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
+import { parsedPolicy } from "../../../test/support/parsed-policy.ts";
 import { admin, BASIC, KEY, NOW, scriptedRegistry } from "../../../test/support/scripted-registry.ts";
-import { parsePolicy } from "../../policy/file.ts";
 import type { CommitOutcome } from "./key-change.ts";
 import type { GrantRequest } from "./new-key.ts";
 import { commitNewKey, denyPlan, permitGrant } from "./new-key.ts";
@@ -8,19 +8,14 @@ import type { Caller } from "./operator.ts";
 import type { RegistryDenial } from "./registry-denial.ts";
 import { denied } from "./registry-denial.ts";
 
-const parsed = parsePolicy({
-  fileName: "p",
-  text: `
+const policy = parsedPolicy(`
 roles:
   open: { scopes: [a, b], ttl: 1h, refresh_window: 1h, self_service: true }
   paid: { scopes: [a, b], ttl: 1h, refresh_window: 1h }
   boss: { scopes: [a, b, keys:write, limits:write], may_grant: [paid], may_assign_plans: [team], ttl: 1h, refresh_window: 1h }
 plans: { team: { rate_limits: [] }, gold: { rate_limits: [] } }
 routes: []
-`,
-});
-if (!parsed.ok) throw new Error(parsed.problems.join("\n"));
-const { policy } = parsed;
+`);
 const bossRole = policy.roles.get("boss") ?? expect.unreachable();
 
 const boss: Caller = { kind: "person", id: "ada", role: bossRole, scopes: [...bossRole.scopes] };

@@ -1,11 +1,9 @@
 import { describe, expect, test } from "vitest";
-import { parsePolicy } from "../../policy/file.ts";
+import { parsedPolicy } from "../../../test/support/parsed-policy.ts";
 import type { Caller } from "./operator.ts";
 import { callerHas, callerName, mayAssignPlan, mayGrant, mayRotate, OPERATOR_SCOPES } from "./operator.ts";
 
-const parsed = parsePolicy({
-  fileName: "test",
-  text: `
+const policy = parsedPolicy(`
 roles:
   basic: { scopes: [chat:read], ttl: 1d, refresh_window: 1h }
   writer: { scopes: [keys:write], may_grant: [basic], ttl: 1d, refresh_window: 1h }
@@ -20,10 +18,7 @@ roles:
   idle: { scopes: [], ttl: 1d, refresh_window: 1h }
 routes: []
 plans: { team: { rate_limits: [] }, gold: { rate_limits: [] } }
-`,
-});
-if (!parsed.ok) throw new Error(parsed.problems.join("\n"));
-const { policy } = parsed;
+`);
 
 function role(name: string) {
   const found = policy.roles.get(name);

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { parsePolicy } from "../../policy/file.ts";
+import { parsedPolicy } from "../../../test/support/parsed-policy.ts";
 import { createAuthorize } from "../decision/authorize.ts";
 import { describedRequest } from "../decision/described-request.ts";
 import type { Principal } from "../decision/principal.ts";
@@ -19,16 +19,11 @@ const CAPACITY: Readonly<Record<string, number>> = { free: 10, team: 20, gold: 3
 /** A policy with these plans, whose role has a plan or its own limits. */
 function policyOf(plans: readonly string[], rolePlan?: string): Policy {
   const own = rolePlan === undefined ? limit(CAPACITY["own"] ?? 0) : `plan: ${rolePlan}`;
-  const parsed = parsePolicy({
-    fileName: "p",
-    text: `
+  return parsedPolicy(`
 plans: { ${plans.map((plan) => `${plan}: { ${limit(CAPACITY[plan] ?? 0)} }`).join(", ")} }
 roles: { basic: { scopes: [a], ttl: 1d, refresh_window: 1h, ${own} } }
 routes: [{ path: /a, scopes: [a] }]
-`,
-  });
-  if (!parsed.ok) throw new Error(parsed.problems.join("\n"));
-  return parsed.policy;
+`);
 }
 
 function keyWith(plan?: string): Principal {
@@ -131,12 +126,9 @@ describe("the plan of the key applies before the plan of the role, and that befo
           ...(ofRolePlan === "none" ? [] : [planOf("role-plan", ofRolePlan)]),
         ];
         const roleLists = ofRolePlan === "none" ? listsOf("own", own) : ["plan: role-plan"];
-        const parsed = parsePolicy({
-          fileName: "p",
-          text: `plans: { ${plans.join(", ")} }\nroles: { basic: { ${[ROLE, ...roleLists].join(", ")} } }\nroutes: []\n`,
-        });
-        if (!parsed.ok) throw new Error(parsed.problems.join("\n"));
-        const { policy } = parsed;
+        const policy = parsedPolicy(
+          `plans: { ${plans.join(", ")} }\nroles: { basic: { ${[ROLE, ...roleLists].join(", ")} } }\nroutes: []\n`,
+        );
         const role = policy.roles.get("basic") ?? expect.fail("the role exists");
         const find = () => appliedLimits(policy, role, keyWith("key-plan"), NO_OVERRIDES, 0).limits;
         const applied = find();
@@ -218,9 +210,7 @@ function listOf(kind: string, listName: string, limitName: string) {
     kind === "plan"
       ? `plans: { ${listName}: { ${limits} } }\nroles: { ${role("basic")} }\nroutes: []\n`
       : `roles: { ${role(listName, `, ${limits}`)} }\nroutes: []\n`;
-  const parsed = parsePolicy({ fileName: "p", text });
-  if (!parsed.ok) throw new Error(parsed.problems.join("\n"));
-  const { plans, roles } = parsed.policy;
+  const { plans, roles } = parsedPolicy(text);
   const found = roles.get(kind === "plan" ? "basic" : listName) ?? expect.fail("the role exists");
   return plans.get(kind === "plan" ? listName : "")?.over(found) ?? found;
 }

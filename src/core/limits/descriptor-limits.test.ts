@@ -1,10 +1,8 @@
 import { expect, test } from "vitest";
-import { parsePolicy } from "../../policy/file.ts";
+import { parsedPolicy } from "../../../test/support/parsed-policy.ts";
 import { limitOfDescriptor } from "./descriptor-limits.ts";
 
-const parsed = parsePolicy({
-  fileName: "policy",
-  text: `
+const policy = parsedPolicy(`
 rate_limit_service:
   domains:
     edge:
@@ -20,10 +18,8 @@ rate_limit_service:
             - { key: plan, value: trial, shadow_mode: true, rate_limit: { unit: second, requests_per_unit: 2 } }
         - key: only
           descriptors: [{ key: nested, rate_limit: { unit: second, requests_per_unit: 3 } }]
-`,
-});
-if (!parsed.ok) throw new Error(parsed.problems.join("\n"));
-const edge = parsed.policy.rateLimitDomains.get("edge");
+`);
+const edge = policy.rateLimitDomains.get("edge");
 if (edge === undefined) throw new Error("the domain");
 
 /** `key=value` pairs. */

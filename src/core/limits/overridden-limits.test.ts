@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { parsePolicy } from "../../policy/file.ts";
+import { parsedPolicy } from "../../../test/support/parsed-policy.ts";
 import type { Principal } from "../decision/principal.ts";
 import type { OverrideContent, OverrideSubject } from "../overrides/override.ts";
 import type { Policy, Role } from "../policy/policy.ts";
@@ -27,16 +27,11 @@ function listsOf(kind: Kind | "none", amount: number): string {
 /** A policy whose role has a plan or its own lists. */
 function policyOf(role: { readonly plan: Kind } | { readonly own: Kind | "none" }): Policy {
   const entry = "plan" in role ? `plan: ${role.plan}` : listsOf(role.own, 40);
-  const parsed = parsePolicy({
-    fileName: "p",
-    text: `
+  return parsedPolicy(`
 plans: { ${KINDS.map((kind) => `${kind}: { ${listsOf(kind, AMOUNTS[kind])} }`).join(", ")} }
 roles: { basic: { scopes: [a], ttl: 1d, refresh_window: 1h${entry === "" ? "" : `, ${entry}`} } }
 routes: [{ path: /a, scopes: [a] }]
-`,
-  });
-  if (!parsed.ok) throw new Error(parsed.problems.join("\n"));
-  return parsed.policy;
+`);
 }
 
 const roleOf = (policy: Policy): Role => policy.roles.get("basic") ?? expect.fail("the role exists");

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { parsePolicy } from "../../policy/file.ts";
+import { parsedPolicy } from "../../../test/support/parsed-policy.ts";
 import { callerHas, callerName, mayAssignPlan, mayGrant, mayRotate } from "../keys/operator.ts";
 import type { Policy } from "../policy/policy.ts";
 import { holderCaller, holderPersonOf } from "./holder-person.ts";
@@ -17,9 +17,7 @@ plans: { gold: { rate_limits: [] } }
 routes: []
 console: ${console}
 `;
-  const parsed = parsePolicy({ text, fileName: "p" });
-  if (!parsed.ok) throw new Error(parsed.problems.join("\n"));
-  return parsed.policy;
+  return parsedPolicy(text);
 }
 
 const ann = { sub: "ann|1", name: "Ann Smith", email: "ann@example.com", email_verified: true };

@@ -6,8 +6,9 @@ import type { QuotaCharge } from "../quotas/quota-step.ts";
 import { createChargeLedger } from "./charge-ledger.ts";
 
 const QUOTA = { name: "q", per: "key", limit: 10, every: "day", timeZone: "UTC", unit: "requests" } as const;
+const calendars = createCalendars();
 const demandOf = (family: string): QuotaDemand => {
-  const [demand] = quotaDemands([QUOTA], { family, role: "r" }, createCalendars());
+  const [demand] = quotaDemands([QUOTA], { family, role: "r" }, calendars);
   return demand ?? expect.fail("a demand");
 };
 const chargeOf = (id: string): QuotaCharge => ({
@@ -43,6 +44,47 @@ test("charges of an unavailable counter do not hold up those of another one", as
   // In their order, because the first charge of a decision counts.
   expect(counted).toEqual(["alive", ...ids]);
   expect(ledger.waiting()).toBe(0);
+});
+
+/** A ledger whose counters did not answer these charges, and what it sends again to those that are available. */
+function waitingLedger(families: readonly string[]) {
+  const available = new Set<string>();
+  const sent: string[] = [];
+  const ledger = createChargeLedger({
+    counters: {
+      charge: async ({ subject }) => {
+        sent.push(subject);
+        if (!available.has(subject)) throw new Error("unavailable");
+        return "counted";
+      },
+      charging: () => undefined,
+    },
+  });
+  for (const [at, family] of families.entries())
+    ledger.add({ demand: demandOf(family), charge: chargeOf(`${at}`), onOutcome: () => undefined });
+  sent.length = 0;
+  return { ledger, available, sent };
+}
+
+const times = (count: number, family: string) => Array.from({ length: count }, () => family);
+
+test("a store that answers nothing is asked for 500 charges, and not for the others", async () => {
+  const families = Array.from({ length: 1200 }, (_, at) => `family ${at}`);
+  const { ledger, sent } = waitingLedger(families);
+  await expect(ledger.post()).rejects.toThrow("the store did not answer for 500 counters");
+  expect([sent.length, ledger.waiting()]).toEqual([500, 1200]);
+});
+
+test("a counter without an answer is not asked again in the same turn, and the charges behind it are sent", async () => {
+  const { ledger, available, sent } = waitingLedger([
+    ...times(100, "alive"),
+    ...times(900, "dead"),
+    "behind",
+  ]);
+  available.add("alive").add("behind");
+  await expect(ledger.post()).rejects.toThrow("the store did not answer for 1 counters");
+  expect(sent).toEqual([...times(100, "alive"), ...times(400, "dead"), "behind"]);
+  expect(ledger.waiting()).toBe(900);
 });
 
 test("a charge counts as taken until its counter answers, beyond what was reserved for it", async () => {

@@ -16,9 +16,11 @@ function take(more: {
   taken?: TakeOutcome;
   looksAt?: typeof looked;
   isServed?: boolean;
+  reserves?: boolean;
 }) {
   const calls: unknown[] = [];
-  const { look = admitted("looked"), taken = admitted("taken"), looksAt = looked, isServed = true } = more;
+  const { look = admitted("looked"), taken = admitted("taken"), looksAt = looked } = more;
+  const { isServed = true, reserves = true } = more;
   const outcome = takeCharged(
     {
       buckets: {
@@ -36,11 +38,11 @@ function take(more: {
         },
       }),
     },
-    { cost: 3, reserve: { unit: "tokens", amount: 7 } },
+    { cost: 3, ...(reserves && { reserve: { unit: "tokens", amount: 7 } }) },
     { buckets: [], quotas: [requests], chargesOf: undefined },
     {
       looked: looksAt,
-      reserving: [reserved],
+      reserving: reserves ? [reserved] : [],
       grant: { mode: "enforce", route: "/a", units: ["tokens"] },
     },
     NOW_MS,
@@ -55,6 +57,11 @@ test("the quotas that are charged later are looked at before anything is taken",
     outcome: { ok: true, rates: [rate("taken"), rate("looked")] },
     calls: [["look", looked, NOW_MS], taking],
   });
+});
+
+test("a route that reserves nothing takes the cost of the request only", () => {
+  const costing = ["take", [], 3, NOW_MS, [requests], undefined];
+  expect(take({ reserves: false }).calls).toEqual([["look", looked, NOW_MS], costing]);
 });
 
 test("a look that denies takes nothing", () => {

@@ -3,7 +3,7 @@ import { describe, expect, test } from "vitest";
 import { parsedPolicy } from "../../../test/support/parsed-policy.ts";
 import type { Principal } from "../decision/principal.ts";
 import type { OverrideContent, OverrideSubject } from "../overrides/override.ts";
-import type { Policy, Role } from "../policy/policy.ts";
+import type { Plan, Policy, Role } from "../policy/policy.ts";
 import { createInstanceView } from "../revocation/instance-view.ts";
 import { appliedLimits, createFindLimits, describePlan } from "./applied-limits.ts";
 
@@ -145,6 +145,20 @@ test("a key whose plan is unknown is not limited by a quota that nothing charges
   expect([isUnbounded("requests"), isUnbounded("llm_tokens")]).toEqual([false, true]);
 });
 
+test("a key without limits is unbounded if a name is unknown, unless a known plan has no limits", () => {
+  const policy = policyOf({ own: "none" });
+  const open: Plan = { name: "open", over: (lists) => ({ ...lists, rateLimits: [], quotas: [] }) };
+  const plans = new Map([...policy.plans, ["open", open]]);
+  const isUnbounded = (plan?: string, content?: OverrideContent) => {
+    const { overrides } = overridden(content && { family: content });
+    const key = { ...KEY, ...(plan !== undefined && { plan }) };
+    return appliedLimits({ ...policy, plans }, roleOf(policy), key, overrides, NOW_MS).isUnbounded;
+  };
+  expect([isUnbounded(), isUnbounded("forgotten")]).toEqual([false, true]);
+  expect(isUnbounded(undefined, quotas(5, "forgotten"))).toBe(true);
+  expect(isUnbounded("open", { plan: "forgotten" })).toBe(false);
+});
+
 test("two buckets of different sizes never share an id, whatever the sources are", () => {
   const policy = policyOf({ own: "both" });
   const idOf = (content?: OverrideContent) => {
@@ -172,9 +186,47 @@ test("a quota of an override counts as the policy says, with the limit of the ov
   ]);
 });
 
+describe("keys without an override", () => {
+  const policy = policyOf({ own: "limits" });
+  const role = roleOf(policy);
+  const another = { ...KEY, family: "fam_y", owner: "other" };
+
+  test("share the limits of their role and plan from their first use on, because caches compare them", () => {
+    const find = createFindLimits(overridden().overrides);
+    for (const more of [{}, { plan: "limits" }, { plan: "quotas" }])
+      expect(find(policy, role, { ...another, ...more }, NOW_MS)).toBe(
+        find(policy, role, { ...KEY, ...more }, NOW_MS),
+      );
+    const ofRole = find(policy, role, KEY, NOW_MS);
+    expect(find(policy, role, { ...KEY, plan: "limits" }, NOW_MS)).not.toBe(ofRole);
+    expect(find(policy, { ...role }, { ...KEY }, NOW_MS)).not.toBe(ofRole);
+  });
+
+  test("have their own result if their plan is unknown", () => {
+    const find = createFindLimits(overridden().overrides);
+    const unknownOf = (plan: string) => find(policy, role, { ...KEY, plan }, NOW_MS).unknownPlans;
+    expect([unknownOf("gone"), unknownOf("forgotten")]).toEqual([["gone"], ["forgotten"]]);
+    expect(find(policy, role, another, NOW_MS).unknownPlans).toEqual([]);
+  });
+});
+
 describe("the kept limits of a key", () => {
   const policy = policyOf({ plan: "both" });
   const role = roleOf(policy);
+
+  test("are those of one policy and one role", () => {
+    const find = createFindLimits(overridden().overrides);
+    const key = { ...KEY, plan: "limits" };
+    const planIn = (plans: Policy["plans"]) => find({ ...policy, plans }, role, key, NOW_MS).plan?.name;
+    const noPlans: Policy["plans"] = new Map();
+    expect([policy.plans, policy.plans, policy.plans, noPlans].map(planIn)).toEqual([
+      ...["limits", "limits", "limits"],
+      "both",
+    ]);
+    const limitsOf = (of: Role) => find(policy, of, KEY, NOW_MS).limits.rateLimits.length;
+    const unlimited = roleOf(policyOf({ own: "none" }));
+    expect([role, role, role, unlimited].map(limitsOf)).toEqual([1, 1, 1, 0]);
+  });
 
   test("are the same object until an override or the policy changes", () => {
     const { overrides, set } = overridden({ owner: quotas(10) });
@@ -256,6 +308,12 @@ test("the explanation names what applies and why, and what the policy lacks", ()
   expect(describeWith({ owner: { plan: "limits" } })).toBe("limits, by the override of the owner acme");
   expect(describeWith({ family: quotas(5), owner: { plan: "limits" } })).toBe(
     "limits, by the override of the owner acme; quotas by the override of the family",
+  );
+  expect(describeWith({ family: { plan: "limits" }, owner: quotas(5) })).toBe(
+    "limits, by the override of the family; quotas by the override of the owner acme",
+  );
+  expect(describeWith({ family: { plan: "both" }, owner: quotas(5) })).toBe(
+    "both, by the override of the family",
   );
   expect(describeWith({ family: { plan: "gone" }, owner: quotas(5, "gone-too") })).toBe(
     "gone, which is not in the policy; quota gone-too, which is not in the policy; both, by the role basic",

@@ -16,33 +16,40 @@ export function createUnidentifiedConnections<Connection>(
   max: number,
   close: (connection: Connection) => void,
 ): UnidentifiedConnections<Connection> {
-  const addresses = new Map<unknown, string>();
-  const groups = new Map<string, Map<unknown, Connection>>();
+  const groups = new Map<string, Group<Connection>>();
+  const groupOf = new Map<unknown, Group<Connection>>();
   const remove = (name: unknown) => {
-    const from = addresses.get(name);
-    if (from === undefined) return;
-    addresses.delete(name);
-    const group = groups.get(from);
-    group?.delete(name);
-    if (group?.size === 0) groups.delete(from);
+    const group = groupOf.get(name);
+    if (group === undefined) return;
+    groupOf.delete(name);
+    group.connections.delete(name);
+    if (group.connections.size === 0) groups.delete(group.from);
   };
   return {
     add(name, connection, from) {
       remove(name);
-      addresses.set(name, from);
-      const group = groups.get(from) ?? new Map();
-      groups.set(from, group.set(name, connection));
-      if (addresses.size <= max) return;
-      const [[oldest, excess] = []] = largest(groups.values());
-      remove(oldest);
-      if (excess !== undefined) close(excess);
+      const group = groups.get(from) ?? { from, connections: new Map() };
+      groups.set(from, group);
+      groupOf.set(name, group);
+      group.connections.set(name, connection);
+      if (groupOf.size <= max) return;
+      const [oldest] = largest(groups.values());
+      if (oldest === undefined) return;
+      remove(oldest[0]);
+      close(oldest[1]);
     },
     remove,
   };
 }
 
-function largest<Name, Connection>(groups: Iterable<ReadonlyMap<Name, Connection>>) {
-  let most: ReadonlyMap<Name, Connection> = new Map();
-  for (const group of groups) if (group.size > most.size) most = group;
+/** The connections of one address, the oldest first. */
+interface Group<Connection> {
+  readonly from: string;
+  readonly connections: Map<unknown, Connection>;
+}
+
+function largest<Connection>(groups: Iterable<Group<Connection>>): Group<Connection>["connections"] {
+  let most: Group<Connection>["connections"] = new Map();
+  for (const { connections } of groups) if (connections.size > most.size) most = connections;
   return most;
 }

@@ -228,6 +228,17 @@ test("a calendar has the same windows whatever it was asked before", () => {
   );
 });
 
+test("a calendar that was asked in one window enters the next one with its first millisecond", () => {
+  for (const every of ["hour", "day", "week", "month"] as const) {
+    const calendar = createCalendars()({ every, timeZone: "Europe/Berlin" });
+    const first = calendar(Date.UTC(2026, 9, 20));
+    expect(calendar(first.startMs)).toEqual(first);
+    expect(calendar(first.endMs - 1)).toEqual(first);
+    expect(calendar(first.endMs)).toMatchObject({ startMs: first.endMs, endMs: first.nextEndMs });
+    expect(calendar(first.endMs - 1)).toEqual(first);
+  }
+});
+
 test("a calendar is made once for each kind of window and zone", () => {
   const calendars = createCalendars();
   const berlin = calendars({ every: "day", timeZone: "Europe/Berlin" });

@@ -16,8 +16,8 @@ export function createLocalDay(timeZone: string): LocalDay {
     dayAt: (nowMs) => Math.floor(localMs(nowMs) / DAY_MS),
     startOf(day) {
       const midnightMs = day * DAY_MS;
-      // Offsets range from −12 to +14 hours. The clock may change once in the span around the midnight of the zone.
-      const aroundMs = [midnightMs - DAY_MS, midnightMs, midnightMs + DAY_MS];
+      // Offsets range from −12 to +14 hours. The clock changes at most once in this span, so the midnight has one of its offsets.
+      const aroundMs = [midnightMs - DAY_MS, midnightMs + DAY_MS];
       const candidates = aroundMs.map((atMs) => midnightMs - (localMs(atMs) - atMs));
       const midnights = candidates.filter((atMs) => localMs(atMs) === midnightMs);
       return midnights.length > 0 ? Math.min(...midnights) : firstAfterGap(midnightMs, localMs);

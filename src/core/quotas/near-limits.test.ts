@@ -51,9 +51,23 @@ test("lists the counters of present windows by their share, with what is leased"
     ["fam_c", 300, "shadow"],
   ]);
   expect(counters.enforce[0]?.resetsAtMs).toBe(Date.UTC(2026, 11, 1));
-  expect(byPercent.enforce.slice(30).reduce((sum, count) => sum + count, 0)).toBe(2);
-  expect(byPercent.shadow.at(-1)).toBe(1);
+  const places = (counts: readonly number[]) =>
+    counts.flatMap((count, at) => (count > 0 ? [[at, count]] : []));
+  expect(places(byPercent.enforce)).toEqual([
+    [31, 1],
+    [50, 1],
+  ]);
+  expect(places(byPercent.shadow)).toEqual([[50, 1]]);
   expect(countersRead).toBe(4);
+});
+
+test("counts the counters by percent from 50 on, with all from 100 on in the last place", async () => {
+  const empty = (await near([use("quota/key:daily:a", { used: 49 })])).byPercent.enforce;
+  expect(empty).toEqual(Array.from({ length: 51 }, () => 0));
+  const { byPercent } = await near(
+    [50, 50, 99, 100, 101].map((used, at) => use(`quota/key:daily:${at}`, { used })),
+  );
+  expect(byPercent.enforce).toEqual([2, ...empty.slice(0, 48), 1, 2]);
 });
 
 test("leaves out ended windows, unknown quotas, other kinds of subject, and counters without a limit", async () => {

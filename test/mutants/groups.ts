@@ -160,8 +160,14 @@ const GROUPS: readonly MutantGroup[] = [
   {
     name: "jwt-keys",
     folder: "src/jwt/{jwk,key-set,new-key,signer,signing-keys}.ts",
-    files: ["src/jwt/jwk.ts", "src/jwt/key-set.ts", "src/jwt/new-key.ts", "src/jwt/signer.ts"],
-    tests: ["src/jwt/{jwk,key-set,new-key,signer}.test.ts"],
+    files: [
+      "src/jwt/jwk.ts",
+      "src/jwt/key-set.ts",
+      "src/jwt/new-key.ts",
+      "src/jwt/signer.ts",
+      "src/jwt/signing-keys.ts",
+    ],
+    tests: ["src/jwt/{jwk,key-set,new-key,signer,signing-keys}.test.ts"],
     breakBelow: 85,
   },
   {

@@ -280,7 +280,7 @@ const GROUPS: readonly MutantGroup[] = [
   },
   {
     name: "ext-authz",
-    folder: "src/ext-authz/!(decide).ts",
+    folder: "src/ext-authz/{auth-request,check-re*,request-headers,struct}.ts",
     files: [
       "src/ext-authz/auth-request.ts",
       "src/ext-authz/check-request-decoder.ts",
@@ -290,8 +290,33 @@ const GROUPS: readonly MutantGroup[] = [
     ],
     // Without `check.test.ts`, whose thousands of pending Checks would take seconds for each mutant.
     tests: [
-      "src/ext-authz/{auth-request,check-re*,credential-removal,deny-response,rate-limit-headers,response-cache,struct}.test.ts",
+      "src/ext-authz/{auth-request,check-re*,credential-removal,deny-response,rate-limit-headers,response-cache,response-properties,struct}.test.ts",
     ],
+    breakBelow: 85,
+  },
+  {
+    name: "response-headers",
+    folder:
+      "src/ext-authz/{allow-fragments,credential-removal,deny-response,header-options,plain-response,rate-limit-headers}.ts",
+    files: [
+      "src/ext-authz/allow-fragments.ts",
+      "src/ext-authz/credential-removal.ts",
+      "src/ext-authz/deny-response.ts",
+      "src/ext-authz/header-options.ts",
+      "src/ext-authz/plain-response.ts",
+      "src/ext-authz/rate-limit-headers.ts",
+    ],
+    // Without the random responses of `response-properties.test.ts`, which reach every line and take seconds for each change.
+    tests: [
+      "src/ext-authz/{allow-fragments,credential-removal,deny-response,header-options,rate-limit-headers}.test.ts",
+    ],
+    breakBelow: 85,
+  },
+  {
+    name: "response-cache",
+    folder: "src/ext-authz/{key-bytes,observed-encoder,response-cache,ticket-fragment}.ts",
+    files: [],
+    tests: ["src/ext-authz/{observed-encoder,response-cache}.test.ts"],
     breakBelow: 85,
   },
   {

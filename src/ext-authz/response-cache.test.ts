@@ -11,7 +11,8 @@ import type { ResponseContext } from "./response-context.ts";
 
 const TICKETS = { issue: ({ family }: { family: string }, _grant: unknown, id: string) => `${family} ${id}` };
 const LIMIT: RateStatus = { name: "per-key", capacity: 60, windowSeconds: 60, remaining: 9 };
-const LIMITED: Allow = { ...ALLOWED, scopes: ["a", "b"], rates: [LIMIT] };
+const OTHER: RateStatus = { name: "per-role", capacity: 900, windowSeconds: 10, remaining: 800 };
+const LIMITED: Allow = { ...ALLOWED, scopes: ["a", "b"], rates: [LIMIT, OTHER] };
 const CONTEXT = contextWith();
 
 /** Compares a response with one that is created for this decision alone. */
@@ -31,14 +32,15 @@ describe("no response repeats what the cached one of the same key says", () => {
     ["of fewer scopes", { scopes: ["a"] }, {}],
     ["of more scopes", { scopes: ["a", "b", "c"] }, {}],
     ["of no scope", { scopes: [] }, {}],
-    ["of a limit with another name", { rates: [{ ...LIMIT, name: "per-role" }] }, {}],
-    ["of a larger limit", { rates: [{ ...LIMIT, capacity: 61 }] }, {}],
-    ["of a limit with another window", { rates: [{ ...LIMIT, windowSeconds: 61 }] }, {}],
+    ["of a limit with another name", { rates: [LIMIT, { ...OTHER, name: "per-address" }] }, {}],
+    ["of a larger limit", { rates: [LIMIT, { ...OTHER, capacity: 901 }] }, {}],
+    ["of a limit with another window", { rates: [{ ...LIMIT, windowSeconds: 61 }, OTHER] }, {}],
     // Both numbers change, and their place among the encoded limits stays the same.
-    ["of a limit with the same place", { rates: [{ ...LIMIT, capacity: 61, windowSeconds: 53 }] }, {}],
-    ["of another limit", { rates: [LIMIT, { ...LIMIT, name: "per-role" }] }, {}],
+    ["of a limit with the same place", { rates: [{ ...LIMIT, capacity: 61, windowSeconds: 53 }, OTHER] }, {}],
+    ["of fewer limits", { rates: [LIMIT] }, {}],
+    ["of more limits", { rates: [LIMIT, OTHER, { ...OTHER, name: "per-address" }] }, {}],
     ["of no limit", { rates: [] }, {}],
-    ["of other tokens left", { rates: [{ ...LIMIT, remaining: 0 }] }, {}],
+    ["of other tokens left", { rates: [{ ...LIMIT, remaining: 0 }, OTHER] }, {}],
     ["of another route", { route: { ...ALLOWED.route, label: "files" } }, {}],
     ["of a route that keeps the credential", { route: { ...ALLOWED.route, stripCredential: false } }, {}],
     ["of another role", { principal: { ...PRINCIPAL, role: "admin" } }, {}],
@@ -141,7 +143,9 @@ describe("parts that many responses have in common are encoded once", () => {
     const { decision, readsOf } = counted();
     readsOf();
     const { name } = readsOf();
-    expect(readsOf({ ...decision, scopes: ["a", "b"], rates: [{ ...LIMIT, remaining: 8 }] }).name).toBe(name);
+    expect(
+      readsOf({ ...decision, scopes: ["a", "b"], rates: [{ ...LIMIT, remaining: 8 }, { ...OTHER }] }).name,
+    ).toBe(name);
   });
 
   test("those of a list of scopes that several keys have", () => {

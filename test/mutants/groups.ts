@@ -315,7 +315,12 @@ const GROUPS: readonly MutantGroup[] = [
   {
     name: "response-cache",
     folder: "src/ext-authz/{key-bytes,observed-encoder,response-cache,ticket-fragment}.ts",
-    files: [],
+    files: [
+      "src/ext-authz/key-bytes.ts",
+      "src/ext-authz/observed-encoder.ts",
+      "src/ext-authz/response-cache.ts",
+      "src/ext-authz/ticket-fragment.ts",
+    ],
     tests: ["src/ext-authz/{observed-encoder,response-cache}.test.ts"],
     breakBelow: 85,
   },
@@ -325,6 +330,21 @@ const GROUPS: readonly MutantGroup[] = [
     files: ["src/ext-authz/decide.ts"],
     // Without `check.test.ts`, whose random faults wait for late decisions.
     tests: ["src/ext-authz/decide.test.ts"],
+    breakBelow: 85,
+  },
+  {
+    name: "check",
+    folder: "src/ext-authz/{check,method}.ts",
+    files: ["src/ext-authz/check.ts", "src/ext-authz/method.ts"],
+    tests: ["src/ext-authz/{check,method}.test.ts"],
+    breakBelow: 85,
+  },
+  {
+    name: "pending-checks",
+    folder: "src/ext-authz/pending-checks.ts",
+    files: ["src/ext-authz/pending-checks.ts"],
+    // Without the tests of a whole Check, which would wait for a response that a change has removed.
+    tests: ["src/ext-authz/pending-checks.test.ts"],
     breakBelow: 85,
   },
   {

@@ -2,11 +2,15 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { decodeCheckResponse, encodeCheckRequest } from "../../scripts/protobuf.ts";
 import { parsedPolicy } from "../../test/support/parsed-policy.ts";
+import { PRINCIPAL } from "../../test/support/responses.ts";
 import { PLAIN_ROUTE } from "../../test/support/route.ts";
 import type { Allow, Decision } from "../core/decision/decision.ts";
 import { deny } from "../core/decision/decision.ts";
+import type { CheckOptions } from "./check.ts";
 import { createCheck } from "./check.ts";
 import type { CheckPorts } from "./decide.ts";
+import type { ResponseObserver } from "./observed-encoder.ts";
+import type { TicketIssuer } from "./ticket-fragment.ts";
 
 const policy = parsedPolicy("{}");
 
@@ -19,6 +23,8 @@ const allowed: Allow = {
   rates: [],
   refreshDue: false,
 };
+
+const TICKETS: TicketIssuer = { issue: ({ family }) => `ticket of ${family}` };
 
 /** How a port can behave. */
 type Behaviour = "well" | "throws" | "rejects" | "never" | "late" | "denies" | "empty";
@@ -227,4 +233,35 @@ test("a fault while a late decision is denied is a denial too", async () => {
   });
   expect(decodeCheckResponse(await check(validRequest, 1)).status.code).toBe(13);
   expect(fault).toMatchObject({ message: "broken on purpose" });
+});
+
+test("a Check has OpenTelemetry's name for its call, and an observer receives each response that is sent", async () => {
+  const [operations, observed]: [string[], Uint8Array[]] = [[], []];
+  const ports: CheckPorts = {
+    ...portsOf(fine),
+    onDecision: (_decision, { operation }) => operations.push(operation),
+  };
+  const observer = {
+    isObserving: () => true,
+    onResponse: (bytes: Uint8Array) => void observed.push(bytes),
+    onFault: () => expect.unreachable("there is no fault"),
+  };
+  const bytes = await createCheck(ports, { observer })(validRequest, 60_000);
+  expect(observed).toEqual([bytes]);
+  expect(await createCheck(ports)(validRequest, 60_000)).toEqual(bytes);
+  const name = "envoy.service.auth.v3.Authorization/Check";
+  expect(operations).toEqual([name, name]);
+});
+
+test.each<readonly [what: string, options: (observer: ResponseObserver) => CheckOptions]>([
+  ["without an observer", () => ({ tickets: TICKETS })],
+  ["with an observer", (observer) => ({ tickets: TICKETS, observer })],
+])("a request that may be charged has its ticket, %s", async (_what, options) => {
+  const principal = { ...PRINCIPAL, family: "fam_charged" };
+  const charge = { mode: "enforce", route: "/a", units: ["tokens"] } as const;
+  const ports: CheckPorts = { ...portsOf(fine), authorize: () => ({ ...allowed, principal, charge }) };
+  const observer = { isObserving: () => false, onResponse: () => undefined, onFault: () => undefined };
+  const bytes = await createCheck(ports, options(observer))(validRequest, 60_000);
+  const { dynamic_metadata: metadata } = decodeCheckResponse(bytes);
+  expect(metadata?.fields).toMatchObject({ charge: { stringValue: "ticket of fam_charged" } });
 });

@@ -88,6 +88,15 @@ describe("a cookie with a key is removed", () => {
     });
   });
 
+  test("where the policy accepts keys in cookies only", () => {
+    const only = ["cookie:key", "cookie:old"] as const;
+    expect(credentialRemoval(requestWith(["a=b; key=1; old=2"]), only)).toEqual({
+      ...nothing,
+      cookies: "a=b",
+    });
+    expect(canStripCookies(requestWith(["key=1; name=Zo\xeb"], "", false), only)).toBe(false);
+  });
+
   test("with the whole header, if no other cookie remains", () => {
     expect(credentialRemoval(requestWith(["key=1"]), sources)).toEqual({ ...nothing, cookieHeader: true });
   });

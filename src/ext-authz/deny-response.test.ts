@@ -1,172 +1,35 @@
-import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { PLAIN_ROUTE } from "../../test/support/route.ts";
-import type { Allow, Decision } from "../core/decision/decision.ts";
+import {
+  ALLOWED,
+  asAllow,
+  asDenial,
+  contextWith,
+  PRINCIPAL,
+  PUBLIC_ALLOW,
+  valuesOf,
+} from "../../test/support/responses.ts";
+import type { Decision, DenyReason } from "../core/decision/decision.ts";
 import { DENIALS, DENY_REASONS, deny } from "../core/decision/decision.ts";
-import type { AuthRequest } from "../core/decision/request.ts";
-import type { HeaderOption } from "./messages.ts";
 import { toCheckResponse } from "./plain-response.ts";
-import type { ResponseContext } from "./response-context.ts";
+import type { PlainObject } from "./struct.ts";
+import { toStruct } from "./struct.ts";
 
-const route = { ...PLAIN_ROUTE, label: "chat", pattern: "/a" };
-const principal = {
-  keyId: "basic_1_x",
-  family: "fam_x",
-  role: "basic",
-  scopes: ["a", "b"],
-  name: "x",
-  issuedAt: 1,
-  expiresAt: 2,
-  refreshAfter: 1,
-};
-const allow: Allow = {
-  verdict: "allow",
-  reason: "allowed",
-  route,
-  principal,
-  scopes: ["a"],
-  rates: [],
-  refreshDue: false,
-};
-
-function contextWith(
-  more: Partial<ResponseContext> = {},
-  headers: Readonly<Record<string, string>> = {},
-): ResponseContext {
-  const request: AuthRequest = {
-    method: "GET",
-    host: "x",
-    scheme: "https",
-    path: { path: "/a", segments: ["a"], query: "" },
-    headers: new Map(Object.entries(headers).map(([name, value]) => [name, [value]])),
-    peerAddress: "127.0.0.1",
-    certificate: () => undefined,
-    extensions: new Map(),
-    grpc: false,
-  };
-  return {
-    decisionId: "d",
-    forwardPrefix: "x-latchkey-",
-    legacyRateLimit: false,
-    credentialSources: ["authorization", "x-api-key"],
-    request,
-    grpc: false,
-    ...more,
-  };
-}
-
-function valuesOf(headers: readonly HeaderOption[] | undefined): Record<string, string> {
-  return Object.fromEntries((headers ?? []).map(({ header }) => [header.key, header.value]));
-}
-
-function allowed(decision: Allow, context: ResponseContext) {
-  const response = toCheckResponse(decision, context);
-  if (!("ok_response" in response)) throw new Error("denied");
-  return {
-    set: valuesOf(response.ok_response.headers),
-    removed: response.ok_response.headers_to_remove ?? [],
-    added: valuesOf(response.ok_response.response_headers_to_add),
-  };
-}
+const RATES = [{ name: "per-key", capacity: 60, windowSeconds: 60, remaining: 0 }];
+const LINK = '</api/auth/v2/migrate>; rel="successor-version"';
 
 function denied(decision: Decision, context = contextWith()) {
-  const response = toCheckResponse(decision, context);
-  if (!("denied_response" in response)) throw new Error("allowed");
+  const response = asDenial(toCheckResponse(decision, context));
   const { status, headers, body = "" } = response.denied_response;
-  return { code: response.status.code, status: status.code, headers: valuesOf(headers), body };
+  return { ...response.status, status: status.code, headers: valuesOf(headers), body };
 }
-
-const NAMES = ["key-id", "family", "owner", "role", "scopes", "name", "decision-id"].map(
-  (name) => `x-latchkey-${name}`,
-);
-
-describe("on every allow each identity header is set or removed, never both", () => {
-  const publicAllow: Allow = {
-    verdict: "allow",
-    reason: "allowed",
-    route: { ...route, public: true },
-    scopes: [],
-    rates: [],
-    refreshDue: false,
-  };
-  const spoofed = {
-    "x-latchkey-role": "admin",
-    x_latchkey_role: "admin",
-    "x-latchkey_role": "admin",
-    "x-latchkey-new": "1",
-    "x-other": "1",
-  };
-
-  test.each([
-    ["with a key", allow],
-    ["on a public route", publicAllow],
-  ])("%s", (_what, decision) => {
-    const { set, removed } = allowed(decision, contextWith({}, spoofed));
-    for (const name of NAMES) {
-      expect([name, Object.hasOwn(set, name) !== removed.includes(name)]).toEqual([name, true]);
-      expect(removed).toContain(name.replaceAll("-", "_"));
-    }
-    for (const name of ["x_latchkey_role", "x-latchkey_role", "x-latchkey-new"])
-      expect(removed).toContain(name);
-    expect(removed).not.toContain("x-other");
-    expect(removed).toContain("authorization");
-    expect(removed).toContain("x-api-key");
-  });
-
-  test("a route may keep the credential, and another prefix may be set", () => {
-    const keeping: Allow = { ...allow, route: { ...route, stripCredential: false } };
-    const { set, removed } = allowed(keeping, contextWith({ forwardPrefix: "x-acme-" }));
-    expect(removed).not.toContain("authorization");
-    expect(set["x-acme-role"]).toBe("basic");
-  });
-
-  test("the owner is the family if no owner is set, and the scopes are the effective ones", () => {
-    expect(allowed(allow, contextWith()).set).toMatchObject({
-      "x-latchkey-owner": "fam_x",
-      "x-latchkey-scopes": "a",
-    });
-    expect(
-      allowed({ ...allow, principal: { ...principal, owner: "acme" } }, contextWith()).set[
-        "x-latchkey-owner"
-      ],
-    ).toBe("acme");
-  });
-
-  test("the client is notified when its key may be refreshed", () => {
-    expect(allowed({ ...allow, refreshDue: true }, contextWith()).added).toEqual({
-      "x-latchkey-refresh": "due",
-    });
-  });
-
-  test("no name can break a header, and every name can be decoded again", () => {
-    fc.assert(
-      fc.property(fc.string({ unit: "grapheme" }), (name) => {
-        const value =
-          allowed({ ...allow, principal: { ...principal, name } }, contextWith()).set["x-latchkey-name"] ??
-          "";
-        expect(value).toMatch(/^[\x20-\x7e]*$/);
-        expect(decodeURIComponent(value)).toBe(name);
-      }),
-    );
-  });
-
-  test("every header is set to replace, in both forms", () => {
-    const response = toCheckResponse({ ...allow, refreshDue: true }, contextWith());
-    if (!("ok_response" in response)) throw new Error("denied");
-    const all = [
-      ...(response.ok_response.headers ?? []),
-      ...(response.ok_response.response_headers_to_add ?? []),
-    ];
-    for (const option of all) expect(option).toMatchObject({ append: { value: false }, append_action: 2 });
-  });
-});
 
 describe("every denial", () => {
   test.each(DENY_REASONS)("%s has its status, its challenge, and a problem with its title only", (reason) => {
-    const { status, headers, body, code } = denied(deny(reason));
+    const { status, headers, body, code, message } = denied(deny(reason));
     const denial = DENIALS[reason];
     expect(status).toBe(denial.status);
     expect(code).not.toBe(0);
+    expect(message).toBe(reason);
     expect(headers).toMatchObject({
       "x-latchkey-reason": reason,
       "x-latchkey-decision-id": "d",
@@ -188,6 +51,7 @@ describe("every denial", () => {
     const statuses = DENY_REASONS.map((reason) => {
       const { headers, body } = denied(deny(reason), contextWith({ grpc: true }));
       expect(body).toBe(DENIALS[reason].title);
+      expect(headers["content-type"]).toBe("text/plain");
       return [DENIALS[reason].status, headers["grpc-status"]];
     });
     expect(new Map(statuses.map(([http, grpc]) => [http, grpc]))).toEqual(
@@ -201,17 +65,127 @@ describe("every denial", () => {
     );
   });
 
-  test("has the missing scope, and the time of the next try", () => {
-    expect(
-      denied(deny("scope_missing", { requiredScopes: ["a", "b"] })).headers["www-authenticate"],
-    ).toContain('error="insufficient_scope"');
-    expect(
-      denied(deny("scope_missing", { requiredScopes: ["a", "b"] })).headers["www-authenticate"],
-    ).toContain('scope="a b"');
-    const rates = [{ name: "per-key", capacity: 60, windowSeconds: 60, remaining: 0 }];
-    expect(denied(deny("rate_limited", { retryAfterSeconds: 7, rates })).headers).toMatchObject({
+  test.each<readonly [reason: DenyReason, challenge: string]>([
+    ["credential_missing", ""],
+    ["key_expired", ', error="invalid_token", error_description="The API key has expired."'],
+    [
+      "credential_ambiguous",
+      ', error="invalid_request", error_description="The request contains more than one API key, or a malformed one."',
+    ],
+    [
+      "scope_missing",
+      ', error="insufficient_scope", error_description="The API key lacks a scope that this request needs.", scope="a b"',
+    ],
+  ])("%s has the challenge of RFC 6750", (reason, challenge) => {
+    const details = reason === "scope_missing" ? { requiredScopes: ["a", "b"] } : {};
+    expect(denied(deny(reason, details)).headers["www-authenticate"]).toBe(
+      `Bearer realm="latchkey"${challenge}`,
+    );
+  });
+
+  test("has the limits, and the time of the next try", () => {
+    const decision = deny("rate_limited", { retryAfterSeconds: 7, rates: RATES });
+    const { headers } = denied(decision);
+    const limits = {
       "retry-after": "7",
       ratelimit: '"per-key";r=0;t=7',
+      "ratelimit-policy": '"per-key";q=60;w=60',
+    };
+    expect(headers).toMatchObject(limits);
+    expect(denied(decision, contextWith({ legacyRateLimit: true })).headers).toEqual({
+      ...headers,
+      "x-ratelimit-limit": "60",
+      "x-ratelimit-remaining": "0",
+      "x-ratelimit-reset": "7",
     });
+  });
+
+  test("has the quota that is exhausted, and when its window ends", () => {
+    const quota = { name: "monthly", limit: 1000, resetsAtMs: Date.UTC(2026, 11, 1) };
+    expect(JSON.parse(denied(deny("quota_exceeded", { quota })).body)).toMatchObject({
+      quota: "monthly",
+      limit: 1000,
+      resets_at: "2026-12-01T00:00:00.000Z",
+    });
+  });
+
+  test("has the link to the exchange of keys, only for a key that must be exchanged", () => {
+    const withLink = DENY_REASONS.filter((reason) => denied(deny(reason)).headers["link"] === LINK);
+    expect(withLink).toEqual(["legacy_key_removed"]);
+    expect(denied(deny("scope_missing", { notice: {} })).headers).toMatchObject({
+      link: LINK,
+      "x-latchkey-upgrade": "v2",
+    });
+  });
+
+  test("sets every header, because Envoy appends only to a header that exists", () => {
+    const decision = deny("rate_limited", { notice: {}, rates: RATES });
+    for (const option of asDenial(toCheckResponse(decision, contextWith())).denied_response.headers ?? [])
+      expect(option).toMatchObject({ append: { value: false }, append_action: 2 });
+  });
+});
+
+const KEY = { key_id: "basic_1_x", family: "fam_x", role: "basic" };
+
+describe("the metadata of a denial", () => {
+  const { route } = ALLOWED;
+
+  test.each<readonly [what: string, decision: Decision, members: PlainObject]>([
+    ["has the reason alone if nothing else is known", deny("route_unknown"), { reason: "route_unknown" }],
+    [
+      "has the key and the route, and no scopes",
+      deny("scope_missing", { principal: PRINCIPAL, route, requiredScopes: ["a"] }),
+      { reason: "scope_missing", route: "chat", ...KEY },
+    ],
+    [
+      "has the tokens left",
+      deny("rate_limited", { route, rates: RATES }),
+      { reason: "rate_limited", route: "chat", remaining: 0 },
+    ],
+    ["has no tokens without a limit", deny("internal", { rates: [] }), { reason: "internal" }],
+  ])("%s", (_what, decision, members) => {
+    const { dynamic_metadata: metadata } = toCheckResponse(decision, contextWith());
+    expect(metadata).toEqual(toStruct({ decision_id: "d", ...members }));
+  });
+});
+
+describe("in shadow mode", () => {
+  const shadow = (decision: Decision, context = contextWith()) =>
+    asAllow(toCheckResponse(decision, context, "shadow", { issue: () => "ticket" }));
+  const names = ["key-id", "family", "owner", "role", "scopes", "name", "decision-id"].flatMap((name) => [
+    `x-latchkey-${name}`,
+    `x_latchkey_${name.replaceAll("-", "_")}`,
+  ]);
+
+  test.each([
+    ["an allow", ALLOWED],
+    ["a denial", deny("credential_invalid")],
+  ])("%s lets the request through with its credential, and with no identity", (_what, decision) => {
+    const spoofed = { "x-latchkey-role": "admin", "x-latchkey-new": "1", "x-other": "1", cookie: "key=1" };
+    const context = contextWith({ credentialSources: ["authorization", "cookie:key"] }, spoofed);
+    const { status, ok_response: ok } = shadow(decision, context);
+    expect(status).toEqual({ code: 0 });
+    expect(ok).toEqual({ headers_to_remove: [...names, "x-latchkey-new"] });
+  });
+
+  test("a malformed request, whose headers are unknown, has no identity either", () => {
+    const { ok_response: ok } = shadow(deny("request_malformed"), contextWith({ request: undefined }));
+    expect(ok).toEqual({ headers_to_remove: names });
+  });
+
+  const route = "chat";
+  const charge = { mode: "enforce", route, units: ["tokens"] } as const;
+  test.each<readonly [what: string, decision: Decision, members: PlainObject]>([
+    ["a denial", deny("credential_invalid"), { reason: "credential_invalid" }],
+    ["an allow", ALLOWED, { reason: "allowed", route, ...KEY, scopes: ["a"] }],
+    [
+      "an allow that may be charged",
+      { ...ALLOWED, charge },
+      { reason: "allowed", route, ...KEY, scopes: ["a"], charge: "ticket" },
+    ],
+    ["an allow of a public route", PUBLIC_ALLOW, { reason: "allowed", route }],
+  ])("the metadata of %s says what would have been decided", (_what, decision, members) => {
+    const { dynamic_metadata: metadata } = shadow(decision);
+    expect(metadata).toEqual(toStruct({ decision_id: "d", ...members, mode: "shadow" }));
   });
 });

@@ -45,14 +45,11 @@ export function createKeyEncoder(): EncodeKey {
 
 /** Whether all limits are equal, whatever the tokens left. */
 export function sameLimits(a: readonly RateStatus[], b: readonly RateStatus[]): boolean {
-  if (a.length !== b.length) return false;
-  // An iterator over entries would create an array for each, in every response.
-  for (let at = 0; at < a.length; at++) {
-    const [one, other] = [a[at], b[at]];
-    if (one?.name !== other?.name || one?.capacity !== other?.capacity) return false;
-    if (one?.windowSeconds !== other?.windowSeconds) return false;
-  }
-  return true;
+  return a.length === b.length && a.every((limit, index) => sameLimit(limit, b[index]));
+}
+
+function sameLimit(a: RateStatus, b: RateStatus | undefined): boolean {
+  return a.name === b?.name && a.capacity === b.capacity && a.windowSeconds === b.windowSeconds;
 }
 
 const identityHeaders = memoize(16, (prefix) => {

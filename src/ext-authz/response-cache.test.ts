@@ -1,231 +1,156 @@
-import fc from "fast-check";
-import { expect, test } from "vitest";
-import { CHECK_METHOD, decodeCheckResponse } from "../../scripts/protobuf.ts";
-import type { ChargeGrant } from "../core/charges/charge-ticket.ts";
-import type { Decision, RateStatus } from "../core/decision/decision.ts";
-import { DENY_REASONS } from "../core/decision/decision.ts";
-import type { Principal } from "../core/decision/principal.ts";
-import type { AuthRequest } from "../core/decision/request.ts";
-import type { Route } from "../core/policy/route-table.ts";
+import { describe, expect, test } from "vitest";
+import { ALLOWED, contextWith, PRINCIPAL, PUBLIC_ALLOW } from "../../test/support/responses.ts";
+import { sortedResponse } from "../../test/support/sorted-response.ts";
+import type { Allow, Decision, RateStatus } from "../core/decision/decision.ts";
+import { deny } from "../core/decision/decision.ts";
 import { encodeCheckResponse } from "./check-response-encoder.ts";
 import { toCheckResponse } from "./plain-response.ts";
+import type { EncodeResponse } from "./response-cache.ts";
 import { createResponseEncoder } from "./response-cache.ts";
 import type { ResponseContext } from "./response-context.ts";
-import { toStruct } from "./struct.ts";
-import type { TicketIssuer } from "./ticket-fragment.ts";
 
-const text = fc.oneof(
-  fc.string({ maxLength: 8 }),
-  fc.string({ unit: "binary", maxLength: 8 }),
-  fc.constant("n".repeat(200)),
-);
-const scope = fc.constantFrom("chat:read", "chat:write", "model:read");
+const TICKETS = { issue: ({ family }: { family: string }, _grant: unknown, id: string) => `${family} ${id}` };
+const LIMIT: RateStatus = { name: "per-key", capacity: 60, windowSeconds: 60, remaining: 9 };
+const OTHER: RateStatus = { name: "per-role", capacity: 900, windowSeconds: 10, remaining: 800 };
+const LIMITED: Allow = { ...ALLOWED, scopes: ["a", "b"], rates: [LIMIT, OTHER] };
+const CONTEXT = contextWith();
 
-// Few values, so that a test repeats keys and routes, under another policy as well.
-const principals: readonly Principal[] = ["ada", "50% Zoë 🔑", "n".repeat(200), ""].map((name, i) => ({
-  keyId: `basic_1_${i}`,
-  family: `fam_${i}`,
-  role: "basic",
-  scopes: ["chat:read"],
-  name,
-  issuedAt: 1,
-  expiresAt: 2,
-  refreshAfter: 1,
-  ...(i > 1 && { owner: "acme" }),
-}));
-const routes: readonly Route[] = ["/a", "/b/**"].map((pattern, i) => ({
-  label: pattern,
-  pattern,
-  methods: [],
-  hosts: [],
-  public: false,
-  scopes: [],
-  anyScope: [],
-  cost: 1,
-  charges: [],
-  mode: "enforce",
-  stripCredential: i === 0,
-}));
-const route = fc.constantFrom(...routes);
-const rate: fc.Arbitrary<RateStatus> = fc.record({
-  name: fc.constantFrom("per-key", "per-address"),
-  capacity: fc.integer({ min: 1, max: 1e9 }),
-  windowSeconds: fc.integer({ min: 1, max: 1e9 }),
-  remaining: fc.nat(),
-});
-const rates = fc.array(rate, { maxLength: 2 });
-const seconds = fc.integer({ min: 1, max: 1e9 });
-
-const grant: fc.Arbitrary<ChargeGrant> = fc.record({
-  mode: fc.constant("enforce" as const),
-  route: fc.constant("/a"),
-  units: fc.constant(["tokens"]),
-});
-const TICKETS: TicketIssuer = {
-  issue: ({ family }, { units }, decisionId) => `${family} ${units.join(" ")} ${decisionId}`,
-};
-
-const decision: fc.Arbitrary<Decision> = fc.oneof(
-  fc.record(
-    {
-      verdict: fc.constant("allow" as const),
-      reason: fc.constant("allowed" as const),
-      route,
-      principal: fc.constantFrom(...principals),
-      scopes: fc.array(scope, { maxLength: 3 }),
-      rates,
-      refreshDue: fc.boolean(),
-      charge: grant,
-      notice: fc.record({ deprecatedAt: seconds, sunset: seconds }, { requiredKeys: [] }),
-    },
-    { requiredKeys: ["verdict", "reason", "route", "scopes", "rates", "refreshDue"] },
-  ),
-  fc.record(
-    {
-      verdict: fc.constant("deny" as const),
-      reason: fc.constantFrom(...DENY_REASONS),
-      route,
-      principal: fc.constantFrom(...principals),
-      requiredScopes: fc.array(scope, { maxLength: 2 }),
-      retryAfterSeconds: seconds,
-      rates,
-    },
-    { requiredKeys: ["verdict", "reason"] },
-  ),
-);
-
-const sources: readonly ResponseContext["credentialSources"][] = [
-  ["authorization", "x-api-key"],
-  ["authorization", "cookie:key", "query:api_key"],
-];
-const headers = fc.dictionary(
-  fc.constantFrom("x-latchkey-role", "x_latchkey_role", "x-latchkey-other", "x-other", "cookie"),
-  fc.constantFrom("key=1", "key=1; a=b", "a=b"),
-);
-const request: fc.Arbitrary<AuthRequest> = fc
-  .record({ headers, query: fc.constantFrom("", "api_key=1", "a=b&api_key=1") })
-  .map(({ headers, query }) => ({
-    method: "GET",
-    host: "x",
-    scheme: "https",
-    path: { path: "/a", segments: ["a"], query },
-    headers: new Map(Object.entries(headers).map(([name, value]) => [name, [value]])),
-    peerAddress: "127.0.0.1",
-    certificate: () => undefined,
-    extensions: new Map(),
-    grpc: false,
-  }));
-const context: fc.Arbitrary<ResponseContext> = fc.record({
-  decisionId: fc.uuid(),
-  forwardPrefix: fc.constantFrom("x-latchkey-", "x-id-"),
-  legacyRateLimit: fc.boolean(),
-  credentialSources: fc.constantFrom(...sources),
-  request: fc.option(request, { nil: undefined }),
-  grpc: fc.boolean(),
-});
-
-/** Vitest compares buffers byte by byte, which takes most of the time of a property. */
-const hexOf = (bytes: Buffer): string => bytes.toString("hex");
-
-test("a response is encoded to the bytes of protobufjs", () => {
-  fc.assert(
-    fc.property(decision, context, fc.constantFrom("enforce", "shadow"), (decided, context, mode) => {
-      const response = toCheckResponse(decided, context, mode);
-      expect(hexOf(encodeCheckResponse(response))).toBe(hexOf(CHECK_METHOD.responseSerialize(response)));
-    }),
-    { numRuns: 1000 },
-  );
-});
-
-test("every response that the messages allow is encoded to the bytes of protobufjs, whatever it leaves out", () => {
-  const pair = fc.record({ key: text, value: text });
-  const option = fc.record(
-    { header: pair, append: fc.record({ value: fc.boolean() }), append_action: fc.constantFrom(0, 1, 2, 3) },
-    { requiredKeys: ["header"] },
-  );
-  const options = fc.array(option, { maxLength: 3 });
-  const texts = fc.array(text, { maxLength: 3 });
-  const metadata = fc.dictionary(text, text, { maxKeys: 3 }).map(toStruct);
-  const allow = fc.record(
-    {
-      status: fc.constant({ code: 0 } as const),
-      ok_response: fc.record(
-        {
-          headers: options,
-          headers_to_remove: texts,
-          response_headers_to_add: options,
-          query_parameters_to_set: fc.array(pair, { maxLength: 3 }),
-          query_parameters_to_remove: texts,
-        },
-        { requiredKeys: [] },
-      ),
-      dynamic_metadata: metadata,
-    },
-    { requiredKeys: ["status", "ok_response"] },
-  );
-  const denial = fc.record(
-    {
-      status: fc.record({ code: fc.constantFrom(3, 7, 16), message: text }, { requiredKeys: ["code"] }),
-      denied_response: fc.record(
-        { status: fc.record({ code: fc.constantFrom(401, 403) }), headers: options, body: text },
-        { requiredKeys: ["status"] },
-      ),
-      dynamic_metadata: metadata,
-    },
-    { requiredKeys: ["status", "denied_response"] },
-  );
-  fc.assert(
-    fc.property(fc.oneof(allow, denial), (response) => {
-      expect(hexOf(encodeCheckResponse(response))).toBe(hexOf(CHECK_METHOD.responseSerialize(response)));
-    }),
-  );
-});
-
-test("every kind of Struct value is encoded to the bytes of protobufjs", () => {
-  const value = fc.oneof(
-    fc.constant(null),
-    fc.boolean(),
-    fc.double({ noNaN: true }),
-    text,
-    fc.array(text),
-    fc.dictionary(text, fc.nat()),
-  );
-  fc.assert(
-    fc.property(fc.dictionary(text, value), (members) => {
-      const response = { status: { code: 0 }, ok_response: {}, dynamic_metadata: toStruct(members) } as const;
-      expect(hexOf(encodeCheckResponse(response))).toBe(hexOf(CHECK_METHOD.responseSerialize(response)));
-    }),
-  );
-});
-
-/** As text with sorted lists, because a response from cached fragments has another order. */
-function sorted(bytes: Uint8Array): string {
-  const order = (item: unknown): unknown => {
-    if (Array.isArray(item)) return item.map((part) => JSON.stringify(order(part))).sort();
-    if (item === null || typeof item !== "object" || Buffer.isBuffer(item)) return item;
-    const members = Object.entries(item).sort(([one], [other]) => (one < other ? -1 : 1));
-    return Object.fromEntries(members.map(([key, value]) => [key, order(value)]));
-  };
-  return JSON.stringify(order(decodeCheckResponse(bytes)));
+/** Compares a response with one that is created for this decision alone. */
+function expectFresh(
+  encode: EncodeResponse,
+  decision: Decision,
+  context: ResponseContext = CONTEXT,
+  mode: "enforce" | "shadow" = "enforce",
+): void {
+  const fresh = encodeCheckResponse(toCheckResponse(decision, context, mode, TICKETS));
+  expect(sortedResponse(encode(decision, context, mode))).toBe(sortedResponse(fresh));
 }
 
-test("a cached response equals one that is encoded from scratch, whatever was encoded before", () => {
-  const call = fc.tuple(decision, context, fc.constantFrom("enforce" as const, "shadow" as const));
-  fc.assert(
-    fc.property(fc.array(call, { minLength: 1, maxLength: 30 }), fc.constantFrom(2, 100), (all, maxKeys) => {
-      const encode = createResponseEncoder(TICKETS, maxKeys);
-      for (const [decided, context, mode] of all) {
-        const bytes = encode(decided, context, mode);
-        const expected = toCheckResponse(decided, context, mode, TICKETS);
-        expect(sorted(bytes)).toBe(sorted(encodeCheckResponse(expected)));
-        if (decided.verdict === "deny" && mode === "enforce") expect(expected.status.code).toBeGreaterThan(0);
-      }
-    }),
-    { numRuns: 200 },
-  );
+describe("no response repeats what the cached one of the same key says", () => {
+  test.each<readonly [what: string, change: Partial<Allow>, more: Partial<ResponseContext>]>([
+    ["of another scope", { scopes: ["a", "c"] }, {}],
+    ["of fewer scopes", { scopes: ["a"] }, {}],
+    ["of more scopes", { scopes: ["a", "b", "c"] }, {}],
+    ["of no scope", { scopes: [] }, {}],
+    ["of a limit with another name", { rates: [LIMIT, { ...OTHER, name: "per-address" }] }, {}],
+    ["of a larger limit", { rates: [LIMIT, { ...OTHER, capacity: 901 }] }, {}],
+    ["of a limit with another window", { rates: [{ ...LIMIT, windowSeconds: 61 }, OTHER] }, {}],
+    // Both numbers change, and their place among the encoded limits stays the same.
+    ["of a limit with the same place", { rates: [{ ...LIMIT, capacity: 61, windowSeconds: 53 }, OTHER] }, {}],
+    ["of fewer limits", { rates: [LIMIT] }, {}],
+    ["of more limits", { rates: [LIMIT, OTHER, { ...OTHER, name: "per-address" }] }, {}],
+    ["of no limit", { rates: [] }, {}],
+    ["of other tokens left", { rates: [{ ...LIMIT, remaining: 0 }, OTHER] }, {}],
+    ["of another route", { route: { ...ALLOWED.route, label: "files" } }, {}],
+    ["of a route that keeps the credential", { route: { ...ALLOWED.route, stripCredential: false } }, {}],
+    ["of another role", { principal: { ...PRINCIPAL, role: "admin" } }, {}],
+    ["of another key", { principal: { ...PRINCIPAL, keyId: "basic_1_y", family: "fam_y", name: "y" } }, {}],
+    ["of a due refresh", { refreshDue: true }, {}],
+    ["of a V1 key", { notice: { sunset: 1_800_000_000 } }, {}],
+    ["of a charge", { charge: { mode: "enforce", route: "chat", units: ["tokens"] } }, {}],
+    ["of another prefix", {}, { forwardPrefix: "x-acme-" }],
+    ["of other credentials", {}, { credentialSources: ["authorization", "cookie:key", "query:k"] }],
+    ["of another decision", {}, { decisionId: "e" }],
+    ["with the older headers of limits", {}, { legacyRateLimit: true }],
+    ["with headers of the client", {}, contextWith({}, { "x-latchkey-new": "1" })],
+  ])("%s", (_what, change, more) => {
+    const encode = createResponseEncoder(TICKETS);
+    const [changed, context] = [
+      { ...LIMITED, ...change },
+      { ...CONTEXT, ...more },
+    ];
+    for (const _use of [1, 2, 3]) expectFresh(encode, LIMITED);
+    for (const _use of [1, 2, 3]) expectFresh(encode, changed, context);
+    for (const _use of [1, 2]) expectFresh(encode, LIMITED);
+  });
+
+  test("of a key, where the route is public", () => {
+    const encode = createResponseEncoder(TICKETS);
+    const charge = { mode: "enforce", route: "chat", units: ["tokens"] } as const;
+    const [limited, charged] = [
+      { ...PUBLIC_ALLOW, rates: [LIMIT] },
+      { ...PUBLIC_ALLOW, charge },
+    ];
+    for (const decision of [LIMITED, LIMITED, LIMITED, PUBLIC_ALLOW, limited, charged])
+      for (const forwardPrefix of ["x-latchkey-", "x-acme-"])
+        expectFresh(encode, decision, { ...CONTEXT, forwardPrefix });
+  });
+
+  test("of an allow, where the request is denied or the mode is shadow", () => {
+    const encode = createResponseEncoder(TICKETS);
+    for (const decision of [LIMITED, LIMITED, deny("key_revoked", { principal: PRINCIPAL }), LIMITED])
+      for (const mode of ["enforce", "shadow"] as const) expectFresh(encode, decision, CONTEXT, mode);
+  });
 });
 
-test("a denial with the status code of an allow is not encoded", () => {
-  const broken = JSON.parse('{ "status": { "code": 0 }, "denied_response": { "status": { "code": 403 } } }');
-  expect(() => encodeCheckResponse(broken)).toThrow(RangeError);
+test("a key that was evicted has its own response when it is used again", () => {
+  const encode = createResponseEncoder(TICKETS, 2);
+  const keys = ["p", "q", "r", "s"].map((id) => ({ ...PRINCIPAL, keyId: id, family: id, name: id }));
+  for (const _round of [1, 2, 3])
+    for (const principal of keys) for (const _use of [1, 2]) expectFresh(encode, { ...LIMITED, principal });
+});
+
+test.each([
+  ["text beyond ASCII", "50% Zoë 🔑"],
+  ["no text", ""],
+  ["a long text", "n".repeat(300)],
+])("a key may have %s", (_what, text) => {
+  const encode = createResponseEncoder(TICKETS);
+  const principal = { ...PRINCIPAL, keyId: text, family: text, role: text, name: text, owner: text };
+  for (const _use of [1, 2, 3])
+    expectFresh(encode, { ...LIMITED, principal }, contextWith({ decisionId: text }));
+});
+
+describe("parts that many responses have in common are encoded once", () => {
+  /** The decision, and how often these of its members were read to encode it. */
+  function counted() {
+    const reads = { name: 0, label: 0, scope: 0 };
+    const countReads = <Part extends object>(
+      part: Part,
+      member: PropertyKey,
+      name: keyof typeof reads,
+    ): Part => {
+      const value: unknown = Object.getOwnPropertyDescriptor(part, member)?.value;
+      return Object.defineProperty(part, member, {
+        get: () => {
+          reads[name]++;
+          return value;
+        },
+      });
+    };
+    const decision = {
+      ...LIMITED,
+      principal: countReads({ ...PRINCIPAL }, "name", "name"),
+      route: countReads({ ...ALLOWED.route }, "label", "label"),
+      scopes: countReads(["a", "b"], 0, "scope"),
+    };
+    const encode = createResponseEncoder();
+    const readsOf = (next: Decision = decision) => {
+      encode(next, CONTEXT, "enforce");
+      return { ...reads };
+    };
+    return { decision, readsOf };
+  }
+
+  test("those of a route from its second use on, and those of a key from its third", () => {
+    const { readsOf } = counted();
+    const [first, second, third] = [readsOf(), readsOf(), readsOf()];
+    expect(second).toEqual({ ...first, name: first.name * 2 });
+    expect(third).toEqual(second);
+  });
+
+  test("those of a key also if its scopes and limits are equal and in other lists", () => {
+    const { decision, readsOf } = counted();
+    readsOf();
+    const { name } = readsOf();
+    expect(
+      readsOf({ ...decision, scopes: ["a", "b"], rates: [{ ...LIMIT, remaining: 8 }, { ...OTHER }] }).name,
+    ).toBe(name);
+  });
+
+  test("those of a list of scopes that several keys have", () => {
+    const { decision, readsOf } = counted();
+    const { scope } = readsOf();
+    expect(readsOf({ ...decision, principal: { ...PRINCIPAL, keyId: "basic_1_y" } }).scope).toBe(scope);
+  });
 });

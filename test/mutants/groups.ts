@@ -19,8 +19,15 @@ const GROUPS: readonly MutantGroup[] = [
     folder: "src/core/decision/!(client-address|cookies|credential|path).ts",
     files: [
       "src/core/decision/authorize.ts",
+      "src/core/decision/decision.ts",
+      "src/core/decision/described-request.ts",
+      "src/core/decision/expiry-verdict.ts",
+      "src/core/decision/explain.ts",
+      "src/core/decision/invalid-credential.ts",
       "src/core/decision/judge-credential.ts",
+      "src/core/decision/request.ts",
       "src/core/decision/take-limits.ts",
+      "src/core/decision/trace.ts",
     ],
     // Without `hostile-lengths.test.ts`, because the mutated sources are slower than those it compares with.
     tests: [

@@ -124,9 +124,13 @@ const GROUPS: readonly MutantGroup[] = [
     name: "overrides",
     folder: "src/core/overrides/*.ts",
     files: [
+      "src/core/overrides/count-overrides.ts",
+      "src/core/overrides/list-overrides.ts",
       "src/core/overrides/override.ts",
+      "src/core/overrides/override-administration.ts",
       "src/core/overrides/override-codec.ts",
       "src/core/overrides/override-contents.ts",
+      "src/core/overrides/override-view.ts",
     ],
     tests: ["src/core/overrides/*.test.ts"],
     breakBelow: 85,

@@ -5,6 +5,7 @@ import type { CallOrigin } from "../../src/core/keys/operation-audit.ts";
 import type { KeyStore, WrittenEnd } from "../../src/core/keys/ports.ts";
 import type { Registry } from "../../src/core/keys/registry.ts";
 import { createMigration } from "../../src/core/legacy/migration.ts";
+import type { StoredOverride } from "../../src/core/overrides/override.ts";
 import type { Policy, Role } from "../../src/core/policy/policy.ts";
 import type { FeedEntry } from "../../src/core/revocation/feed-entry.ts";
 import { createInstanceView } from "../../src/core/revocation/instance-view.ts";
@@ -26,10 +27,11 @@ const ROLE: Role = {
   quotas: [],
 };
 export const BASIC: Role = { ...ROLE, name: "basic", selfService: true };
-/** What the operations on keys read of a policy. */
-const POLICY: Pick<Policy, "roles" | "plans" | "guards" | "signIn"> = {
+/** What the operations on keys and overrides read of a policy. */
+const POLICY: Pick<Policy, "roles" | "plans" | "quotaCounts" | "guards" | "signIn"> = {
   roles: new Map([ROLE, BASIC, { ...ROLE, name: "node_operator" }].map((role) => [role.name, role])),
   plans: new Map([["team", { name: "team", over: (fallback) => fallback }]]),
+  quotaCounts: new Map([["monthly", { per: "owner", every: "month", timeZone: "UTC", unit: "requests" }]]),
   guards: { selfServiceKeysMax: 3 } as Policy["guards"],
   signIn: { operators: [], holders: { owner: [["sub"]], roles: ["contributor"], maxKeys: 2 } },
 };
@@ -55,6 +57,7 @@ export interface Held {
   readonly records?: readonly KeyRecord[];
   readonly end?: WrittenEnd;
   readonly call?: RememberedCall;
+  readonly override?: StoredOverride;
   readonly frozenUntil?: number;
   /** Answers of `confirm`; absent: every change is durable. */
   readonly durable?: boolean;
@@ -84,6 +87,7 @@ export function scriptedRegistry(held: Held = {}, outcomes: readonly CommitOutco
       recalled.push([id, nowSeconds]);
       return held.call;
     },
+    findOverride: async () => held.override,
     frozenUntil: async () => held.frozenUntil,
   };
   let storeMs = NOW * 1000;

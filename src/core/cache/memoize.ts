@@ -11,10 +11,8 @@ export function memoize<Result>(places: number, work: (text: string) => Result):
   const results: (Result | undefined)[] = new Array(places).fill(undefined);
   return (text) => {
     const place = placeOf(text) & (places - 1);
-    if (texts[place] === text) {
-      const known = results[place];
-      if (known !== undefined) return known;
-    }
+    const known = texts[place] === text ? results[place] : undefined;
+    if (known !== undefined) return known;
     if (text.length > MAX_KEPT_CHARACTERS) return work(text);
     const kept = standalone(text);
     const result = work(kept);

@@ -19,3 +19,11 @@ test("an object that lost its place counts as new, and takes it again", () => {
   const [one, other] = [key("one"), key("another")];
   expect([one, other, one, one].map(isRepeated)).toEqual([false, false, false, true]);
 });
+
+test("no more objects are remembered than there are places", () => {
+  const isRepeated = createRepeats<{ id: string }>(({ id }) => id, 2);
+  const keys = Array.from({ length: 100 }, (_, at) => key(`key-${at}`));
+  expect(keys.filter(isRepeated)).toEqual([]);
+  // The last one at each place is used first.
+  expect(keys.toReversed().filter(isRepeated)).toHaveLength(2);
+});

@@ -39,7 +39,10 @@ export interface SentRequest extends Pick<AuthRequest, "method" | "host" | "sche
 }
 
 /** Adds the key and the defaults to a described request. */
-export function sentRequest(described: DescribedRequest, policy: Policy): SentRequest {
+export function sentRequest(
+  described: DescribedRequest,
+  policy: Pick<Policy, "credentialSources">,
+): SentRequest {
   const source = described.in ?? policy.credentialSources[0] ?? "authorization";
   const { method, host = "localhost", scheme = "https" } = described;
   const path = withParameter(described, source);
@@ -47,7 +50,10 @@ export function sentRequest(described: DescribedRequest, policy: Policy): SentRe
 }
 
 /** The request that Envoy would send in a Check. */
-export function describedRequest(described: DescribedRequest, policy: Policy): DescribedResult {
+export function describedRequest(
+  described: DescribedRequest,
+  policy: Pick<Policy, "credentialSources" | "pathParams">,
+): DescribedResult {
   const sent = sentRequest(described, policy);
   const path = normalisePath(sent.path, policy.pathParams);
   if (!path.ok) return path;

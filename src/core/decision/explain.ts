@@ -36,7 +36,7 @@ export type Explain = (described: DescribedRequest) => Promise<Explanation>;
 /** Explains with the same code that decides. `authorize` must not take tokens ({@link readOnlyLimits}). */
 export function createExplain(ports: {
   readonly authorize: Authorize;
-  readonly policy: () => Policy;
+  readonly policy: () => Pick<Policy, "mode" | "credentialSources" | "pathParams">;
   readonly nowMs: () => number;
 }): Explain {
   return async (described) => {
@@ -56,7 +56,11 @@ export function createExplain(ports: {
   };
 }
 
-function explanationOf(decision: Decision, policy: Policy, steps: readonly ExplainedStep[]): Explanation {
+function explanationOf(
+  decision: Decision,
+  policy: Pick<Policy, "mode">,
+  steps: readonly ExplainedStep[],
+): Explanation {
   return {
     verdict: decision.verdict,
     reason: decision.reason,
@@ -85,9 +89,7 @@ export function readOnlyLimits(buckets: BucketAdmin, quotas: QuotaAdmin): LimitS
       const lacking = counters.filter(
         (level) => costOf(level) > 0 && freeUnits(level) + level.leasedUnits < costOf(level),
       );
-      return lacking.length === 0
-        ? takeOutcome(rates, Math.max(0, ...waits))
-        : exceededOutcome(lacking, { rates, waits, nowMs });
+      return outcomeOf(lacking, { rates, waits, nowMs });
     },
   };
 }
@@ -99,23 +101,21 @@ export function readOnlyLook(quotas: QuotaAdmin): ChargedQuotas {
       const levels = await quotas.levels(demands);
       const rates = levels.map((level) => quotaStatus(level.demand, freeUnits(level), nowMs));
       const exhausted = levels.filter(({ limitUnits, usedUnits }) => usedUnits >= limitUnits);
-      return exhausted.length === 0
-        ? { ok: true, rates }
-        : exceededOutcome(exhausted, { rates, waits: [], nowMs });
+      return outcomeOf(exhausted, { rates, waits: [], nowMs });
     },
   };
 }
 
-/** @param levels at least one */
-function exceededOutcome(
-  levels: readonly QuotaLevel[],
+/** The outcome for a request that waits this long for its buckets, and for which these quotas have too little left. */
+function outcomeOf(
+  lacking: readonly QuotaLevel[],
   {
     rates,
     waits,
     nowMs,
   }: { readonly rates: readonly RateStatus[]; readonly waits: readonly number[]; readonly nowMs: number },
 ): TakeOutcome {
-  const [longest] = levels.toSorted((a, b) => b.resetsAtMs - a.resetsAtMs);
+  const [longest] = lacking.toSorted((a, b) => b.resetsAtMs - a.resetsAtMs);
   if (longest === undefined) return takeOutcome(rates, Math.max(0, ...waits));
   const { demand, limitUnits, resetsAtMs } = longest;
   return {

@@ -45,7 +45,7 @@ export function headerLines(request: Pick<AuthRequest, "headers">, name: string)
 }
 
 /** A CORS-preflight request, as the Fetch standard defines it. */
-export function isPreflight(request: AuthRequest): boolean {
+export function isPreflight(request: Pick<AuthRequest, "method" | "headers">): boolean {
   return (
     request.method === "OPTIONS" &&
     headerLines(request, "origin").length > 0 &&

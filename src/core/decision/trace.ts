@@ -31,7 +31,13 @@ export interface ExplainedStep {
   readonly outcome: string;
 }
 
-export function describeRequest({ method, scheme, host, path }: AuthRequest): string {
+/** Without the query, which may contain the key. */
+export function describeRequest({
+  method,
+  scheme,
+  host,
+  path,
+}: Pick<AuthRequest, "method" | "scheme" | "host" | "path">): string {
   return `${method} ${scheme}://${host}${path.path}`;
 }
 

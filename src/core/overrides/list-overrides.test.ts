@@ -64,6 +64,7 @@ test("pages of any size have every override in force once, owners first, in orde
         const inOrder = (scope: string) => wanted.filter((text) => text.startsWith(scope)).sort();
         expect(pages.flat()).toEqual([...inOrder("owner"), ...inOrder("family")]);
         expect(pages.slice(0, -1).every((page) => page.length === limit)).toBe(true);
+        expect(pages).toHaveLength(Math.max(1, Math.ceil(wanted.length / limit)));
       },
     ),
   );

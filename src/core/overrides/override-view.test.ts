@@ -1,10 +1,14 @@
 import { execFileSync } from "node:child_process";
+import { setImmediate as nextTurn } from "node:timers/promises";
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { decodeFeedEntry, encodeFeedEntry } from "../revocation/feed-entry.ts";
 import { createInstanceView } from "../revocation/instance-view.ts";
-import type { StoredOverride } from "./override.ts";
-import { KEEP_CLEARED_SECONDS } from "./override.ts";
+import type { OverrideSubject, StoredOverride } from "./override.ts";
+import { isInForce, KEEP_CLEARED_SECONDS } from "./override.ts";
+import { createOverrideView, NO_OVERRIDES } from "./override-view.ts";
 
 const NOW = 1_800_000_000;
 const DAY = 86_400;
@@ -19,7 +23,7 @@ const content = fc.record(
     }),
     note: fc.string({ unit: "grapheme", minLength: 1, maxLength: 10 }),
   },
-  { requiredKeys: [] },
+  { requiredKeys: [], noNullPrototype: true },
 );
 
 /** Few subjects and versions, so that versions meet. One version can have several contents: two primaries can give it twice. */
@@ -125,6 +129,121 @@ test("a feed entry keeps every part of an override, and damaged entries are skip
     expect([damaged, decodeFeedEntry(damaged)]).toEqual([damaged, undefined]);
 });
 
+const SUBJECTS: readonly OverrideSubject[] = (["owner", "family"] as const).flatMap((scope) =>
+  ["a", "b"].map((subject) => ({ scope, subject })),
+);
+
+/** An override to apply, or a subject to forget. Versions have different numbers of digits. */
+const step = fc.oneof(
+  { weight: 3, arbitrary: fc.tuple(override, fc.constantFrom(8, 9, 10, 11)) },
+  { weight: 1, arbitrary: fc.constantFrom(...SUBJECTS) },
+);
+
+test("each subject has the override that was applied to it, and never that of another one", () => {
+  fc.assert(
+    fc.property(fc.array(step, { maxLength: 20 }), (steps) => {
+      const view = createOverrideView();
+      const model = new Map<string, StoredOverride>();
+      const nameOf = ({ scope, subject }: OverrideSubject) => `${scope} ${subject}`;
+      for (const each of steps) {
+        if ("subject" in each) {
+          view.delete(each);
+          model.delete(nameOf(each));
+        } else {
+          const [given, version] = each;
+          const next = { ...given, version };
+          const known = model.get(nameOf(next));
+          // Another content of one version is the subject of other tests.
+          if (known?.version === version) continue;
+          view.apply(next);
+          if (known === undefined || version > known.version) model.set(nameOf(next), next);
+        }
+        for (const of of SUBJECTS) {
+          const wanted = model.get(nameOf(of));
+          expect(view.entryOf(of)).toStrictEqual(wanted);
+          const inForce = wanted !== undefined && isInForce(wanted, NOW * 1000) ? wanted : undefined;
+          expect(view.inForce(of.scope, of.subject, NOW * 1000)).toStrictEqual(inForce);
+        }
+        expect(view.size()).toBe(model.size);
+        expect([...view.entries()].map(nameOf).sort()).toEqual([...model.keys()].sort());
+      }
+    }),
+  );
+});
+
+const acme = { scope: "owner", subject: "acme" } as const;
+const TEAM: StoredOverride = { kind: "override", ...acme, version: 9, content: { plan: "team" } };
+
+test("a subject without an entry has no override, whatever other subjects have", () => {
+  const view = createOverrideView();
+  for (const subject of ["b", "c", "d"]) view.apply({ ...TEAM, subject, expiresAt: NOW + 5 });
+  for (const of of [acme, { scope: "family", subject: "b" }] as const) {
+    expect(view.inForce(of.scope, of.subject, NOW * 1000)).toBeUndefined();
+    expect(view.entryOf(of)).toBeUndefined();
+    expect(view.includes({ ...TEAM, ...of })).toBe(false);
+  }
+  expect(NO_OVERRIDES.inForce("owner", "b", NOW * 1000)).toBeUndefined();
+});
+
+test("a version with more digits is the higher one", () => {
+  const view = createOverrideView();
+  for (const version of [9, 10, 9]) view.apply({ ...TEAM, version });
+  expect(view.entryOf(acme)?.version).toBe(10);
+});
+
+test("every change has a generation of its own, so that a result of an earlier one is not used again", () => {
+  const view = createOverrideView();
+  const generations = [view.generation()];
+  const after = (change: () => void) => {
+    change();
+    generations.push(view.generation());
+  };
+  after(() => view.apply(TEAM));
+  after(() => view.delete(TEAM));
+  after(() => view.apply(TEAM));
+  after(() => view.apply({ ...TEAM, version: 10 }));
+  after(() => view.clear());
+  expect(new Set(generations).size).toBe(generations.length);
+});
+
+test("an override that is applied again is no change", () => {
+  const view = createOverrideView();
+  view.apply(TEAM);
+  const generation = view.generation();
+  expect(view.includes(TEAM)).toBe(true);
+  view.apply(TEAM);
+  expect(view.generation()).toBe(generation);
+});
+
+test("a cleared view has no override, and takes each one again", () => {
+  const view = createOverrideView();
+  const all = [TEAM, { ...TEAM, subject: "b" }, { ...TEAM, scope: "family" }] as const;
+  for (const each of all) view.apply(each);
+  view.clear();
+  expect([[...view.entries()], view.size()]).toEqual([[], 0]);
+  for (const each of all) view.apply(each);
+  expect(view.size()).toBe(all.length);
+});
+
+test("the content of a replaced, a cleared and a deleted override is no longer kept", async () => {
+  const view = createOverrideView();
+  const kept: WeakRef<object>[] = [];
+  const applyOwn = (subject: string, version: number) => {
+    const quotas = [{ name: "monthly", limit: version, extra: 0 }];
+    kept.push(new WeakRef(quotas));
+    view.apply({ ...TEAM, subject, version, content: { quotas } });
+  };
+  for (const [index, subject] of ["replaced", "cleared", "deleted"].entries()) applyOwn(subject, index);
+  view.apply({ ...TEAM, subject: "replaced", version: 20 });
+  view.apply({ kind: "override", scope: "owner", subject: "cleared", version: 20 });
+  view.delete({ scope: "owner", subject: "deleted" });
+  applyOwn("present", 1);
+  await nextTurn();
+  setFlagsFromString("--expose-gc");
+  runInNewContext("gc")();
+  expect(kept.map((content) => content.deref() !== undefined)).toEqual([false, false, false, true]);
+});
+
 test("an override applies until its second, without an entry that ends it", () => {
   const entry = { scope: "owner", subject: "acme", version: NOW * 1000, content: { plan: "team" } } as const;
   const view = viewOf({ kind: "override", ...entry, expiresAt: NOW + 5 });
@@ -135,7 +254,6 @@ test("an override applies until its second, without an entry that ends it", () =
 });
 
 test("the sweep forgets what was cleared or has expired 30 days ago, and nothing else", async () => {
-  const nextTurn = async () => undefined;
   const entry = { kind: "override", scope: "owner", version: NOW * 1000 } as const;
   const view = viewOf(
     { ...entry, subject: "cleared" },

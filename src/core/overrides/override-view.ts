@@ -123,7 +123,7 @@ function createTable(scope: Scope, contents: OverrideContents) {
  * so that all instances choose the same.
  */
 function replaces(override: StoredOverride, known: StoredOverride | undefined): boolean {
-  if (known === undefined || override.version !== known.version)
-    return known === undefined || override.version > known.version;
+  if (known === undefined) return true;
+  if (override.version !== known.version) return override.version > known.version;
   return encodeOverride(override) > encodeOverride(known);
 }

@@ -81,7 +81,8 @@ function crossedConflicts(placed: readonly Placed[]): readonly RouteConflict[] {
       for (const other of closerByPath(byHost.get(host), one.pattern)) {
         if (found.size >= MAX_CONFLICTS) return [...found.values()];
         if (!closerByHost(one.route, other.route)) continue;
-        const [first, second] = one.index < other.index ? [one.index, other.index] : [other.index, one.index];
+        const first = Math.min(one.index, other.index);
+        const second = Math.max(one.index, other.index);
         const why = "cross: one is closer by host, the other by path; give both the same hosts";
         found.set(`${first} ${second}`, { first, second, why });
       }
@@ -115,8 +116,8 @@ function childOf<T>(children: Map<string, T>, name: string, make: () => T): T {
 function closerByPath(root: Node | undefined, pattern: Pattern): readonly Placed[] {
   const found: Placed[] = [];
   let node = root;
-  for (let depth = 0; node !== undefined && depth < pattern.length; depth++) {
-    const segment = pattern[depth] ?? "";
+  for (const [depth, segment] of pattern.entries()) {
+    if (node === undefined) break;
     if (segment === "**") for (const placed of node.here) found.push(placed);
     if (segment === "**" || segment === "*")
       for (const [name, child] of node.children)
@@ -147,21 +148,17 @@ function childrenFor({ children }: Node, segment: string | undefined): Iterable<
 }
 
 function methodsOverlap(a: Route, b: Route): boolean {
-  if (a.methods.length === 0 || b.methods.length === 0) return true;
   return (
+    a.methods.length === 0 ||
     a.methods.some((method) => matchesMethod(b, method)) ||
     b.methods.some((method) => matchesMethod(a, method))
   );
 }
 
 /**
- * Whether `a` is closer for some host that both match. Closeness changes only at a named host, so one sample host for each pattern
- * of `a` suffices: the name itself, or a name below the wildcard that no policy can contain.
+ * Whether `a` is closer for some host that both match. Closeness changes only at a named host, so `a` names a host, or a wildcard,
+ * that `b` covers by a wider one and does not name.
  */
 function closerByHost(a: Route, b: Route): boolean {
-  return a.hosts.some((host) => {
-    const sample = host.startsWith("*.") ? `?${host.slice(1)}` : host;
-    const other = hostCloseness(b.hosts, sample);
-    return other >= 0 && other < hostCloseness(a.hosts, sample);
-  });
+  return a.hosts.some((host) => !b.hosts.includes(host) && hostCloseness(b.hosts, host) >= 0);
 }

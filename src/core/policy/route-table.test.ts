@@ -2,7 +2,6 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { comparePatterns, PLAIN_ROUTE } from "../../../test/support/route.ts";
 import { normalisePath } from "../decision/path.ts";
-import { routeConflicts } from "./route-conflicts.ts";
 import { parsePattern } from "./route-pattern.ts";
 import type { Route } from "./route-table.ts";
 import { createRouteTable } from "./route-table.ts";
@@ -91,50 +90,27 @@ describe("hosts", () => {
     ["a.eu.example.com", "/x  *.eu.example.com"],
     ["api.eu.example.com", "/x  api.eu.example.com"],
     ["evilexample.com", "/x"],
-  ])("%s goes to %s", (host, label) => {
+    [".example.com", "/x"],
+  ])("%s goes to %s, in any order of the routes", (host, label) => {
     expect(find(routes, "/x", "GET", host)).toBe(label);
+    expect(find(routes.toReversed(), "/x", "GET", host)).toBe(label);
   });
-});
 
-describe("routes without a closer one are reported as conflicts", () => {
+  const ofPartners = route("/x", { hosts: ["partner.org"], public: true });
+  const ofOthers = route("/x", { hosts: ["*.example.com", "other.org"] });
   test.each([
-    ["one path twice", [route("/a"), route("/a")], 1],
-    ["overlapping methods", [route("/a", { methods: ["GET", "PUT"] }), route("/a", { methods: ["PUT"] })], 1],
-    ["HEAD beside GET", [route("/a", { methods: ["GET"] }), route("/a", { methods: ["HEAD"] })], 1],
-    ["all methods beside one", [route("/a"), route("/a", { methods: ["GET"] })], 1],
-    ["other methods", [route("/a", { methods: ["GET"] }), route("/a", { methods: ["PUT"] })], 0],
-    ["one spelling of two", [route("/%61"), route("/a/")], 1],
-    ["other hosts", [route("/a", { hosts: ["x.org"] }), route("/a", { hosts: ["y.org"] })], 0],
-    ["a host and none", [route("/a", { hosts: ["x.org"] }), route("/a")], 0],
-    ["closer by host, the other by path", [route("/**", { hosts: ["x.org"] }), route("/public/**")], 1],
-    ["closer by both", [route("/public/x", { hosts: ["x.org"] }), route("/public/**")], 0],
-    [
-      "closer by host, but where the other names that very host",
-      [route("/a/**", { hosts: ["*.example.com"] }), route("/a/b", { hosts: ["x.example.com", "*.com"] })],
-      1,
-    ],
-    [
-      "closer by path for each host that both take",
-      [route("/a/**", { hosts: ["*.example.com"] }), route("/a/b", { hosts: ["*.example.com", "*.com"] })],
-      0,
-    ],
-    [
-      "closer by host under a wildcard, in a rest that meets a star",
-      [route("/*/b/**", { hosts: ["*.x.org"] }), route("/a/**", { hosts: ["*.org"] })],
-      1,
-    ],
-    ["apart by path", [route("/a/**", { hosts: ["x.org"] }), route("/b/c")], 0],
-  ] as const)("%s", (_what, routes, conflicts) => {
-    expect(routeConflicts(routes)).toHaveLength(conflicts);
+    ["a route", [ofPartners]],
+    ["several routes", [ofPartners, ofOthers]],
+  ])("%s with hosts are not for other hosts, which have the next wider pattern", (_what, those) => {
+    expect(find(those, "/x", "GET", "partner.org")).toBe("/x  partner.org");
+    expect(find(those, "/x", "GET", "api.partner.org")).toBeUndefined();
+    expect(find([...those, route("/**")], "/x", "GET", "example.com")).toBe("/**");
   });
 });
 
-test.each([["/a/**/b"], ["/a*"], ["/**x"], ["a"], ["/a?b"], ["/a//b"], ["/../x"]])(
-  "%s is not a valid pattern",
-  (text) => {
-    expect(parsePattern(text).ok).toBe(false);
-  },
-);
+test("a table of an invalid pattern is not built", () => {
+  expect(() => createRouteTable([route("/a"), route("/a/**/b")])).toThrow(RangeError);
+});
 
 test("for any routes and any path, the table finds the closest matching pattern of the list", () => {
   const segment = fc.constantFrom("a", "b", "c", "*");

@@ -62,9 +62,7 @@ export function buildRouteTable(): { add(route: Route): void; readonly table: Ro
   const table: RouteTable = {
     find(request) {
       const candidates = closestRoutes(root, request.path.segments, 0, request.host);
-      return candidates?.find(
-        (route) => matchesMethod(route, request.method) && matchesHost(route, request.host),
-      );
+      return candidates?.find((route) => matchesMethod(route, request.method));
     },
   };
   return { add: (route) => insert(root, route), table };
@@ -119,7 +117,7 @@ function onHost(routes: readonly Route[], host: string): readonly Route[] | unde
   const [first] = routes;
   if (first === undefined) return undefined;
   // Most patterns have one route, which needs no new list.
-  if (routes.length === 1) return matchesHost(first, host) ? routes : undefined;
+  if (routes.length === 1) return hostCloseness(first.hosts, host) < 0 ? undefined : routes;
   let best = -1;
   let matching: Route[] = [];
   for (const route of routes) {
@@ -143,10 +141,6 @@ export function hostCloseness(hosts: readonly string[], host: string): number {
     }
   }
   return best;
-}
-
-function matchesHost(route: Route, host: string): boolean {
-  return hostCloseness(route.hosts, host) >= 0;
 }
 
 export function matchesMethod(route: Route, method: string): boolean {

@@ -329,6 +329,42 @@ const GROUPS: readonly MutantGroup[] = [
     tests: ["src/core/legacy/*.test.ts"],
     breakBelow: 85,
   },
+  {
+    name: "postings",
+    folder: "src/core/postings/*.ts",
+    files: [],
+    // Without the random schedules of `poster-schedules.test.ts`, which would take seconds for each change.
+    tests: ["src/core/postings/{poster,posting,posting-queue}.test.ts"],
+    breakBelow: 85,
+  },
+  {
+    name: "usage",
+    folder: "src/core/usage/*.ts",
+    files: [],
+    tests: ["src/core/usage/*.test.ts"],
+    breakBelow: 85,
+  },
+  {
+    name: "copy",
+    folder: "src/core/copy/*.ts",
+    files: [],
+    tests: ["src/core/copy/*.test.ts"],
+    breakBelow: 85,
+  },
+  {
+    name: "audit",
+    folder: "src/core/audit/*.ts",
+    files: [],
+    tests: ["src/core/audit/*.test.ts"],
+    breakBelow: 85,
+  },
+  {
+    name: "core",
+    folder: "src/core/{survey/survey,*}.ts",
+    files: [],
+    tests: ["src/core/{survey/survey,*}.test.ts"],
+    breakBelow: 85,
+  },
 ];
 
 /** The groups with these names, and the groups of these files with only these. No arguments: all groups. */

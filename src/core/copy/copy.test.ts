@@ -234,6 +234,31 @@ describe("a comparison", () => {
     expect(target.written).toEqual([]);
   });
 
+  test("counts every row of every kind that an empty target lacks", async () => {
+    const { copy, source } = between(FULL);
+    for (const { name, read } of await copy())
+      expect([name, (await between(source).compared(name))?.missing]).toEqual([name, read]);
+  });
+
+  test.each<readonly [name: string, other: MemoryContents]>([
+    ["generated secrets", { secrets: [{ name: "jwt_secret", value: "other" }] }],
+    [
+      "migration phase",
+      { phase: [{ state: { phase: "gradual", chosen: false, version: 5 }, from: "source" }] },
+    ],
+    [
+      "migration phase",
+      {
+        phase: [{ state: { phase: "gradual", chosen: true, deprecatedAt: NOW, version: 5 }, from: "source" }],
+      },
+    ],
+    ["counters of quotas", { quotas: [{ counterId: "q", windowMs: NOW * 1000, used: 6, limit: 10 }] }],
+  ])("has another digest of %s if a row differs", async (name, other) => {
+    const { source, target } =
+      (await between(FULL, { ...FULL, ...other }).compared(name)) ?? expect.unreachable();
+    expect(source.digest).not.toBe(target.digest);
+  });
+
   test("ignores the last use of a key, which is no part of its record", async () => {
     const used = { ...key("k0"), usedAt: NOW };
     const { compared } = between({ keys: [used] }, { keys: [key("k0")] });

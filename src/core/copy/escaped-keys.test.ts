@@ -72,6 +72,36 @@ describe("a key that was refreshed in the target after a cut-off in the source",
     expect(found).toEqual([{ keyId: "next", cutOff: cutOffs[2] }]);
   });
 
+  test("is found if it was refreshed several times, also after the first successor has expired", async () => {
+    const next = row({ keyId: "next", issuedAt: NOW + 2, expiresAt: NOW + 9, ...succeededBy("third") });
+    const target = [refreshed()[0], next, row({ keyId: "third", issuedAt: NOW + 8 })].filter(
+      (one) => one !== undefined,
+    );
+    const source = { cutOffs: [cutOff("all")], keys: unrefreshed };
+    expect(await escaped(source, { keys: target })).toMatchObject([{ keyId: "third" }]);
+  });
+
+  test("is found once if the cut-off revokes several keys before it", async () => {
+    const keys = [
+      row({ keyId: "old", ...succeededBy("next") }),
+      row({ keyId: "next", ...succeededBy("third") }),
+      row({ keyId: "third", issuedAt: NOW + 8 }),
+    ];
+    const cutOffs = [cutOff("all")];
+    const found = await escaped({ cutOffs, keys: unrefreshed }, { keys, cutOffs });
+    expect(found).toEqual([{ keyId: "third", cutOff: cutOffs[0] }]);
+  });
+
+  test("ends the search if damaged records succeed each other in a circle", async () => {
+    const keys = [
+      row({ keyId: "old", ...succeededBy("next") }),
+      row({ keyId: "next", issuedAt: NOW + 5, ...succeededBy("third") }),
+      row({ keyId: "third", issuedAt: NOW + 5, ...succeededBy("next") }),
+    ];
+    const found = await escaped({ cutOffs: [cutOff("all")], keys: unrefreshed }, { keys });
+    expect(found.map(({ keyId }) => keyId)).toEqual(["next", "third"]);
+  });
+
   test("is found on every page", async () => {
     const others = ["a", "b", "c"].flatMap((name) =>
       refreshed({ keyId: name, ...succeededBy(`${name}2`) }, { keyId: `${name}2` }),

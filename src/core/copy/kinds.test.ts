@@ -72,6 +72,8 @@ test("a key whose text is the same needs no write, and one whose text differs is
   const newer = { version: 2, name: "newer" };
   const same = await copied(withText("same", newer), withText("same"));
   expect(same.keys.stored.get(KEY.keyId)?.record.name).toBe("n");
+  const first = await copied(withText("same"));
+  expect(first.keys.stored.size).toBe(1);
   const other = await copied(withText("one", newer), withText("other"));
   expect(other.keys.stored.get(KEY.keyId)?.record.name).toBe("newer");
 });
@@ -151,7 +153,7 @@ describe("the migration phase", () => {
 
   test.each([
     ["a later time of its entry", { deprecatedAt: NOW }, { deprecatedAt: NOW - 1 }],
-    ["a choice of an operator", {}, policy],
+    ["a choice of an operator", { chosen: true }, policy],
   ])("is copied with %s", async (_, ofSource, ofTarget) => {
     const target = inTarget(state("deprecated", 5, ofTarget));
     expect(await merged(inSource(state("deprecated", 9, ofSource)), target)).toMatchObject(ofSource);

@@ -332,7 +332,11 @@ const GROUPS: readonly MutantGroup[] = [
   {
     name: "postings",
     folder: "src/core/postings/*.ts",
-    files: [],
+    files: [
+      "src/core/postings/poster.ts",
+      "src/core/postings/posting.ts",
+      "src/core/postings/posting-queue.ts",
+    ],
     // Without the random schedules of `poster-schedules.test.ts`, which would take seconds for each change.
     tests: ["src/core/postings/{poster,posting,posting-queue}.test.ts"],
     breakBelow: 85,
@@ -347,7 +351,18 @@ const GROUPS: readonly MutantGroup[] = [
   {
     name: "copy",
     folder: "src/core/copy/*.ts",
-    files: [],
+    files: [
+      "src/core/copy/copied-event.ts",
+      "src/core/copy/copied-phase.ts",
+      "src/core/copy/copy.ts",
+      "src/core/copy/digest.ts",
+      "src/core/copy/escaped-keys.ts",
+      "src/core/copy/kinds.ts",
+      "src/core/copy/merge-record.ts",
+      "src/core/copy/merge-usage.ts",
+      "src/core/copy/obstacles.ts",
+      "src/core/copy/quota-row.ts",
+    ],
     tests: ["src/core/copy/*.test.ts"],
     breakBelow: 85,
   },

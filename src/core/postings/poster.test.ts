@@ -304,7 +304,7 @@ test("a batch without any answer stops the call", async () => {
     },
   });
   for (const subject of ["a", "b", "c", "d"]) poster.add(subject, 1, 1);
-  await expect(poster.post()).rejects.toThrow("the store did not answer 2 postings");
+  await expect(poster.post()).rejects.toEqual(new Error("the store did not answer 2 postings"));
   expect(sent).toEqual(["a", "b"]);
 });
 

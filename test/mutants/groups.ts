@@ -369,7 +369,7 @@ const GROUPS: readonly MutantGroup[] = [
   {
     name: "audit",
     folder: "src/core/audit/*.ts",
-    files: [],
+    files: ["src/core/audit/audit-event-codec.ts", "src/core/audit/audit-query.ts"],
     tests: ["src/core/audit/*.test.ts"],
     breakBelow: 85,
   },

@@ -122,6 +122,8 @@ describe("the newest events", () => {
   test("end with the first one, and an empty store has no cursor", async () => {
     const { store } = storeOf(numbered(2));
     expect(await readEvents(store, {}, { limit: 3 })).toMatchObject({ cursor: "1", earlier: undefined });
+    const all = await readEvents(store, { actor: "a" }, { limit: 2 });
+    expect([idsOf(all), all.earlier]).toEqual([["e0", "e1"], undefined]);
     const none = { events: [], cursor: undefined, earlier: undefined };
     expect(await readEvents(storeOf([]).store, {}, { limit: 3 })).toEqual(none);
   });

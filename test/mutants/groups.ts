@@ -344,7 +344,15 @@ const GROUPS: readonly MutantGroup[] = [
   {
     name: "usage",
     folder: "src/core/usage/*.ts",
-    files: [],
+    files: [
+      "src/core/usage/family-counts.ts",
+      "src/core/usage/packed-usage.ts",
+      "src/core/usage/top-usage.ts",
+      "src/core/usage/usage-amount.ts",
+      "src/core/usage/usage-meter.ts",
+      "src/core/usage/usage-report.ts",
+      "src/core/usage/usage-time.ts",
+    ],
     tests: ["src/core/usage/*.test.ts"],
     breakBelow: 85,
   },

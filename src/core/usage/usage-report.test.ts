@@ -72,7 +72,15 @@ describe("the rows of a family", () => {
           ["/a", counts(4)],
         ]),
       },
-      { ...noUsage(), at: 3, requests: counts(2), routes: new Map([["/b", counts(2)]]) },
+      {
+        ...noUsage(),
+        at: 3,
+        requests: counts(2),
+        routes: new Map([
+          ["/b", counts(2)],
+          ["/c", counts(7)],
+        ]),
+      },
     ],
   };
   const rows = (by: UsagePeriod, unitSeconds: number) =>
@@ -92,6 +100,7 @@ describe("the rows of a family", () => {
     expect(await rows("route", DAY)).toEqual([
       { ...subject, route: "/a", requests: counts(4) },
       { ...subject, route: "/b", requests: counts(3, 1) },
+      { ...subject, route: "/c", requests: counts(7) },
     ]);
   });
 });

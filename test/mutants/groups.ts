@@ -384,7 +384,15 @@ const GROUPS: readonly MutantGroup[] = [
   {
     name: "core",
     folder: "src/core/{survey/survey,*}.ts",
-    files: [],
+    files: [
+      "src/core/clock.ts",
+      "src/core/escape-text.ts",
+      "src/core/field-text.ts",
+      "src/core/maybe-promise.ts",
+      "src/core/store-unavailable.ts",
+      "src/core/survey/survey.ts",
+      "src/core/timeout.ts",
+    ],
     tests: ["src/core/{survey/survey,*}.test.ts"],
     breakBelow: 85,
   },

@@ -74,6 +74,142 @@ describe("the clock of an instance with a shared store", () => {
     expect(clock.forgetBeforeMs()).toBeUndefined();
   });
 
+  test("takes a reading for the middle of its request and its reply", () => {
+    const { state, clock, pass } = machine();
+    const sentMs = state.monotonicMs;
+    pass(500);
+    const readMs = state.storeMs;
+    pass(500);
+    clock.applyStoreTime(readMs, sentMs);
+    expect([clock.nowMs(), clock.storeNowMs()]).toEqual([state.storeMs, state.storeMs]);
+  });
+
+  test("has whole milliseconds, rounded down", () => {
+    const { state, clock, readStore } = machine();
+    for (const name of ["wallMs", "storeMs"] as const) state[name] += 0.9;
+    expect([clock.nowMs(), clock.storeNowMs(), clock.forgetBeforeMs()]).toEqual([
+      ...[START, START, START - FORGET_MARGIN_MS],
+    ]);
+    readStore();
+    expect([clock.nowMs(), clock.storeNowMs(), clock.forgetBeforeMs()]).toEqual([
+      ...[START, START, START - FORGET_MARGIN_MS],
+    ]);
+  });
+
+  test("follows the wall clock forward after a sleep, until a reading that was made after it", () => {
+    const { state, clock, readStore, pass } = machine();
+    readStore();
+    const beforeMs = state.storeMs;
+    state.wallMs += 3 * DAY;
+    state.storeMs += 3 * DAY;
+    // The reply was sent before the sleep.
+    clock.applyStoreTime(beforeMs);
+    expect(clock.nowMs()).toBe(state.wallMs);
+    pass(1);
+    readStore();
+    expect(clock.nowMs()).toBe(state.storeMs);
+  });
+
+  test("follows the store's clock without a jump while the difference is small", () => {
+    for (const offsetMs of [2000, -2000]) {
+      const { state, clock, readStore, jumps } = machine();
+      readStore();
+      state.storeMs += offsetMs;
+      readStore();
+      expect([clock.nowMs(), clock.storeNowMs()]).toEqual([state.storeMs, state.storeMs]);
+      expect(jumps).toEqual([]);
+      expect(clock.forgetBeforeMs()).toBe(Math.min(state.storeMs, state.wallMs) - FORGET_MARGIN_MS);
+    }
+  });
+
+  test("follows a jump of up to five minutes at once, and a larger one after a minute", () => {
+    for (const [offsetMs, isFollowed] of [
+      [2001, true],
+      [300_000, true],
+      [-300_000, true],
+      [300_001, false],
+      [-300_001, false],
+    ] as const) {
+      const { state, clock, readStore, jumps } = machine();
+      readStore();
+      state.storeMs += offsetMs;
+      readStore();
+      expect([offsetMs, clock.nowMs()]).toEqual([offsetMs, isFollowed ? state.storeMs : state.wallMs]);
+      expect(jumps).toHaveLength(1);
+    }
+  });
+
+  test("waits a whole minute again after a jump that was undone, or that changed", () => {
+    for (const nextMs of [0, 16 * DAY]) {
+      const { state, clock, readStore, pass } = machine();
+      readStore();
+      state.storeMs += 8 * DAY;
+      readStore();
+      pass(30_000);
+      state.storeMs = state.wallMs + nextMs;
+      readStore();
+      state.storeMs = state.wallMs + 16 * DAY;
+      pass(20_000);
+      readStore();
+      pass(20_000);
+      readStore();
+      expect(clock.nowMs()).toBe(state.wallMs);
+      pass(40_000);
+      readStore();
+      expect(clock.nowMs()).toBe(state.storeMs);
+    }
+  });
+
+  test("reports a jump again only if its size changes", () => {
+    const { state, readStore, pass, jumps } = machine();
+    readStore();
+    for (const offsetMs of [8 * DAY, 2000, 2001, 0]) {
+      state.storeMs += offsetMs;
+      readStore();
+      pass(1000);
+    }
+    expect(jumps).toEqual(["store 691200", "store 691204"]);
+  });
+
+  test("forgets nothing for an hour after a jump of either clock, by monotonic time", () => {
+    for (const clockName of ["wallMs", "storeMs"] as const) {
+      const { state, clock, readStore, pass } = machine();
+      readStore();
+      expect(clock.forgetBeforeMs()).toBe(START - FORGET_MARGIN_MS);
+      pass(1000);
+      state[clockName] += 60_000;
+      readStore();
+      pass(3_599_999);
+      readStore();
+      expect(clock.forgetBeforeMs()).toBeUndefined();
+      pass(1);
+      readStore();
+      expect(clock.forgetBeforeMs()).toBe(START + 3_601_000 - FORGET_MARGIN_MS);
+    }
+  });
+
+  test("forgets by the store's last reading, also if its jump was never confirmed", () => {
+    const { state, clock, readStore, pass } = machine();
+    readStore();
+    state.storeMs -= 8 * DAY;
+    readStore();
+    pass(3_600_000);
+    expect(clock.forgetBeforeMs()).toBe(state.storeMs - FORGET_MARGIN_MS);
+  });
+
+  test("forgets by the earliest of its clocks", () => {
+    const { state, clock, readStore, pass } = machine();
+    state.wallMs += 30_000;
+    readStore();
+    expect(clock.forgetBeforeMs()).toBe(START - FORGET_MARGIN_MS);
+    const late = machine();
+    late.state.wallMs -= 30_000;
+    late.readStore();
+    expect(late.clock.forgetBeforeMs()).toBe(START - 30_000 - FORGET_MARGIN_MS);
+    pass(1000);
+    expect(clock.forgetBeforeMs()).toBe(START + 1000 - FORGET_MARGIN_MS);
+  });
+
   test("continues from the common time of both clocks after a sleep of the machine", () => {
     const { state, clock, readStore } = machine();
     readStore();
@@ -94,6 +230,32 @@ describe("the clock of an instance without a shared store", () => {
     clock.nowMs();
     pass(1);
     expect(clock.storeNowMs()).toBe(state.wallMs);
+  });
+
+  test("follows a small difference without a jump", () => {
+    for (const offsetMs of [2000, -2000]) {
+      const { state, clock, jumps } = machine(false);
+      clock.nowMs();
+      state.wallMs += offsetMs;
+      expect([clock.nowMs(), clock.storeNowMs(), jumps]).toEqual([state.wallMs, state.wallMs, []]);
+    }
+  });
+
+  test("has no store's time", () => {
+    const { clock, state } = machine(false);
+    clock.applyStoreTime(START + DAY);
+    expect([clock.nowMs(), clock.storeNowMs()]).toEqual([state.wallMs, state.wallMs]);
+    expect(clock.forgetBeforeMs()).toBe(START - FORGET_MARGIN_MS);
+  });
+
+  test("follows a forward jump for expiry at once, and for dates after a minute", () => {
+    const { state, clock, pass, jumps } = machine(false);
+    clock.nowMs();
+    state.wallMs += DAY;
+    expect([clock.nowMs(), clock.storeNowMs()]).toEqual([START + DAY, START]);
+    pass(60_000);
+    expect([clock.nowMs(), clock.storeNowMs()]).toEqual([state.wallMs, state.wallMs]);
+    expect(jumps).toEqual(["wall 86400"]);
   });
 
   test("after a start at an unconfirmed time nothing is forgotten for an hour", () => {

@@ -4,7 +4,7 @@
  */
 export function trimOws(text: string): string {
   let [begin, end] = [0, text.length];
-  while (begin < end && isOws(text.charCodeAt(begin))) begin++;
+  while (isOws(text.charCodeAt(begin))) begin++;
   while (end > begin && isOws(text.charCodeAt(end - 1))) end--;
   return begin === 0 && end === text.length ? text : text.slice(begin, end);
 }

@@ -4,10 +4,10 @@
  */
 export class StoreUnavailable extends Error {
   /** A sentence that names the setting to change. */
-  readonly rejectedSetting?: string;
+  readonly rejectedSetting: string | undefined;
 
   constructor(message: string, { rejectedSetting, cause }: { rejectedSetting?: string; cause: unknown }) {
     super(message, { cause });
-    if (rejectedSetting !== undefined) this.rejectedSetting = rejectedSetting;
+    this.rejectedSetting = rejectedSetting;
   }
 }

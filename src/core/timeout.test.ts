@@ -1,7 +1,7 @@
 import { once } from "node:events";
 import { setImmediate as turn } from "node:timers/promises";
 import { MessageChannel } from "node:worker_threads";
-import { expect, test } from "vitest";
+import { expect, onTestFinished, test, vi } from "vitest";
 import { responseBudgetMs, withTimeout } from "./timeout.ts";
 
 test.each([
@@ -23,6 +23,14 @@ test("work in time decides, also if it fails", async () => {
   await expect(withTimeout(Promise.resolve("done"), 60_000, () => "late")).resolves.toBe("done");
   const failed = Promise.reject(new Error("failed"));
   await expect(withTimeout(failed, 60_000, () => "late")).rejects.toThrow("failed");
+});
+
+test("work in time leaves no timer", async () => {
+  vi.useFakeTimers();
+  onTestFinished(() => void vi.useRealTimers());
+  await withTimeout(Promise.resolve("done"), 60_000, () => "late");
+  await expect(withTimeout(Promise.reject(new Error("failed")), 60_000, () => "late")).rejects.toThrow();
+  expect(vi.getTimerCount()).toBe(0);
 });
 
 test("late work is replaced, and its later failure is no unhandled rejection", async () => {

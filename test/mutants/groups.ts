@@ -436,6 +436,73 @@ const GROUPS: readonly MutantGroup[] = [
     tests: ["src/core/legacy/*.test.ts"],
     breakBelow: 85,
   },
+  {
+    name: "postings",
+    folder: "src/core/postings/*.ts",
+    files: [
+      "src/core/postings/poster.ts",
+      "src/core/postings/posting.ts",
+      "src/core/postings/posting-queue.ts",
+    ],
+    // Without the random schedules of `poster-schedules.test.ts`, which would take seconds for each change.
+    tests: ["src/core/postings/{poster,posting,posting-queue}.test.ts"],
+    breakBelow: 85,
+  },
+  {
+    name: "usage",
+    folder: "src/core/usage/*.ts",
+    files: [
+      "src/core/usage/family-counts.ts",
+      "src/core/usage/packed-usage.ts",
+      "src/core/usage/top-usage.ts",
+      "src/core/usage/usage-amount.ts",
+      "src/core/usage/usage-meter.ts",
+      "src/core/usage/usage-report.ts",
+      "src/core/usage/usage-time.ts",
+    ],
+    tests: ["src/core/usage/*.test.ts"],
+    breakBelow: 85,
+  },
+  {
+    name: "copy",
+    folder: "src/core/copy/*.ts",
+    files: [
+      "src/core/copy/copied-event.ts",
+      "src/core/copy/copied-phase.ts",
+      "src/core/copy/copy.ts",
+      "src/core/copy/digest.ts",
+      "src/core/copy/escaped-keys.ts",
+      "src/core/copy/kinds.ts",
+      "src/core/copy/merge-record.ts",
+      "src/core/copy/merge-usage.ts",
+      "src/core/copy/obstacles.ts",
+      "src/core/copy/quota-row.ts",
+    ],
+    tests: ["src/core/copy/*.test.ts"],
+    breakBelow: 85,
+  },
+  {
+    name: "audit",
+    folder: "src/core/audit/*.ts",
+    files: ["src/core/audit/audit-event-codec.ts", "src/core/audit/audit-query.ts"],
+    tests: ["src/core/audit/*.test.ts"],
+    breakBelow: 85,
+  },
+  {
+    name: "core",
+    folder: "src/core/{survey/survey,*}.ts",
+    files: [
+      "src/core/clock.ts",
+      "src/core/escape-text.ts",
+      "src/core/field-text.ts",
+      "src/core/maybe-promise.ts",
+      "src/core/store-unavailable.ts",
+      "src/core/survey/survey.ts",
+      "src/core/timeout.ts",
+    ],
+    tests: ["src/core/{survey/survey,*}.test.ts"],
+    breakBelow: 85,
+  },
 ];
 
 /** The groups with these names, and the groups of these files with only these. No arguments: all groups. */

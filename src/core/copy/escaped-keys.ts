@@ -18,7 +18,7 @@ export interface EscapeDeps {
 
 /**
  * A cut-off of the source ends only keys with an earlier date. The holder of such a key may have refreshed it in the target before
- * the cut-off was copied, and the successor is dated later. Finds these successors while they are valid.
+ * the cut-off was copied, and the successor is dated later. Finds these successors, and theirs, while they are valid.
  */
 export async function findEscapedKeys(deps: EscapeDeps): Promise<readonly EscapedKey[]> {
   const cutOffs: ({ readonly kind: "cutoff" } & CutOff)[] = [];
@@ -26,22 +26,34 @@ export async function findEscapedKeys(deps: EscapeDeps): Promise<readonly Escape
   if (cutOffs.length === 0) return [];
   const view = createRevocationView();
   view.apply(cutOffs);
-  const escaped: EscapedKey[] = [];
+  const escaped = new Map<string, EscapedKey>();
   for await (const rows of deps.target.rows.keys.pages()) {
     const ended = rows.filter(
       ({ record }) => successorOf(record) !== undefined && record.issuedAt < view.cutOffBefore(record),
     );
-    const successors = await successorsOnlyIn(deps, ended);
-    for (const record of await validOnes(deps, successors)) {
-      const cutOff = cutOffs.find((one) => isOf(one, record) && one.before === view.cutOffBefore(record));
-      if (cutOff !== undefined) escaped.push({ keyId: record.keyId, cutOff });
-    }
+    for await (const successors of generations(deps, ended))
+      for (const record of await validOnes(deps, successors)) {
+        const cutOff = cutOffs.find((one) => isOf(one, record) && one.before === view.cutOffBefore(record));
+        if (cutOff !== undefined) escaped.set(record.keyId, { keyId: record.keyId, cutOff });
+      }
   }
-  return escaped;
+  return [...escaped.values()];
 }
 
 function isOf({ scope, subject }: CutOff, { role, owner, family }: KeyRecord): boolean {
   return scope === "all" || subject === (scope === "role" ? role : (owner ?? family));
+}
+
+/** The successors, then those of the successors, and so on: a key that was refreshed again may have expired. */
+async function* generations(deps: EscapeDeps, rows: readonly KeyRow[]) {
+  const seen = new Set<string>();
+  let present = await successorsOnlyIn(deps, rows);
+  while (present.length > 0) {
+    yield present;
+    for (const { record } of present) seen.add(record.keyId);
+    const next = await successorsIn(deps.target, present);
+    present = next.filter(({ record }) => !seen.has(record.keyId));
+  }
 }
 
 /** The successors of which the source knows nothing: it has revoked the key before it was refreshed. */
@@ -49,10 +61,15 @@ async function successorsOnlyIn({ source, target }: EscapeDeps, rows: readonly K
   if (rows.length === 0) return [];
   const known = await source.rows.keys.find(rows);
   const refreshed = rows.filter(({ record }, at) => successorOf(known[at]?.record) !== successorOf(record));
-  const successors = refreshed.map(({ record }) => ({
-    record: { ...record, keyId: successorOf(record) ?? "" },
-  }));
-  return (await target.rows.keys.find(successors)).filter((row) => row !== undefined);
+  return successorsIn(target, refreshed);
+}
+
+async function successorsIn({ rows: { keys } }: CopiedStore, rows: readonly KeyRow[]) {
+  const successors = rows.flatMap(({ record }) => {
+    const keyId = successorOf(record);
+    return keyId === undefined ? [] : [{ record: { ...record, keyId } }];
+  });
+  return (await keys.find(successors)).filter((row) => row !== undefined);
 }
 
 /** The key for which a key was refreshed, rotated, or exchanged. */

@@ -1,5 +1,4 @@
 import type { KeyRecord } from "../keys/key-record.ts";
-import { NEVER } from "../keys/key-record.ts";
 import { encodeRecord } from "../keys/key-record-codec.ts";
 import type { MigrationState } from "../legacy/migration.ts";
 import { forgetAt } from "../overrides/override.ts";
@@ -70,8 +69,7 @@ const KEYS: Kind<KeyRow> = {
   lacks: (source, stored) => mergeRows(source, stored) !== undefined,
   conflictOf: ({ record: { keyId, revokedAt } }) => ({ keyId, isRevoked: revokedAt !== undefined }),
   textOf: ({ record }) => `${record.keyId} ${encodeRecord(record)}`,
-  endOf: ({ record: { expiresAt } }, recordRetentionSeconds) =>
-    expiresAt >= NEVER ? NEVER : expiresAt + recordRetentionSeconds,
+  endOf: ({ record: { expiresAt } }, recordRetentionSeconds) => expiresAt + recordRetentionSeconds,
 };
 
 const ENDED_KEYS = entries(

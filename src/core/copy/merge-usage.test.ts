@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import type { UsageRecord } from "../usage/ports.ts";
+import { USAGE_OUTCOMES } from "../usage/usage-amount.ts";
 import { mergeUsageRow } from "./merge-usage.ts";
 import type { UsageRow } from "./ports.ts";
 
@@ -37,7 +38,7 @@ function merge(source: UsageRow, stored: UsageRow | undefined): UsageRow {
 /** Whether every number of the first is at least that of the second. */
 function includes(one: UsageRecord, other: UsageRecord): boolean {
   return (
-    one.requests.allowed >= other.requests.allowed &&
+    USAGE_OUTCOMES.every((outcome) => one.requests[outcome] >= other.requests[outcome]) &&
     one.cost >= other.cost &&
     [...other.units].every(([unit, amount]) => (one.units.get(unit) ?? 0) >= amount) &&
     [...other.routes].every(([label, { denied }]) => (one.routes.get(label)?.denied ?? -1) >= denied)

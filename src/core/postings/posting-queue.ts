@@ -106,7 +106,7 @@ export function settlePosting<Amount>(
   }
   const isFirst = number > queue.lastCounted;
   const posting = queue.unanswered.find((waiting) => waiting.number === number);
-  if (posting !== undefined) queue.unanswered = without(queue.unanswered, posting);
+  queue.unanswered = orNone(queue.unanswered.filter((waiting) => waiting !== posting));
   if (outcome === "counted") queue.lastCounted = Math.max(queue.lastCounted, number);
   if (outcome === "counted" && keep && posting !== undefined) {
     const { subject, window, amount } = posting;
@@ -157,10 +157,6 @@ function listed<Entry extends Link<Entry>>(first: Entry | undefined): readonly E
 function linked<Entry extends Link<Entry>>(list: readonly Entry[]): Entry | undefined {
   for (const [index, entry] of list.entries()) entry.next = list[index + 1];
   return list[0];
-}
-
-function without<Entry>(list: readonly Entry[], removed: Entry): readonly Entry[] {
-  return orNone(list.filter((entry) => entry !== removed));
 }
 
 function orNone<Entry>(list: readonly Entry[]): readonly Entry[] {

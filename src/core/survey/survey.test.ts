@@ -40,9 +40,10 @@ function start() {
   const pauses: number[] = [];
   const surveys = createSurveys({
     nowMs: () => 5000 + nowMs,
-    monotonicMs: () => nowMs,
+    monotonicMs: () => 7000 + nowMs,
     async delayMs(ms) {
       pauses.push(ms);
+      nowMs += ms;
       await delay(0);
     },
   });
@@ -65,7 +66,7 @@ test("a call gets what was read so far, and later the whole result until it is t
   advance(999);
   expect(await survey.read()).toMatchObject({ isComplete: true, result: { number: 1 } });
   expect(runs()).toBe(1);
-  advance(2);
+  advance(1);
   // The older whole result is better than a part of the next one.
   expect(await survey.read()).toMatchObject({ isComplete: true, result: { number: 1 } });
   gates[1]?.resolve();
@@ -108,16 +109,39 @@ test("a run pauses for as long as each portion took", async () => {
     () => ({
       soFar: () => undefined,
       async read(pace) {
-        advance(7);
-        await pace();
-        advance(5000);
-        await pace();
+        for (const ms of [7, 9, 5000]) {
+          advance(ms);
+          await pace();
+        }
       },
     }),
     times,
   );
   await survey.read();
-  expect(pauses).toEqual([7, 1000]);
+  await expect.poll(() => pauses).toEqual([7, 9, 1000]);
+});
+
+test("a failed run does not stop the next one of another survey, nor is it an unhandled rejection", async () => {
+  const { surveys } = start();
+  const gate = Promise.withResolvers<void>();
+  const failing = surveys.add(() => ({ soFar: () => "part", read: () => gate.promise }), times);
+  const other = surveys.add(() => ({ soFar: () => "all", read: async () => undefined }), times);
+  expect(await failing.read()).toMatchObject({ isComplete: false, result: "part" });
+  gate.reject(new Error("the store does not respond"));
+  await expect.poll(() => other.read()).toMatchObject({ isComplete: true, result: "all" });
+});
+
+test("a run that waits for another one does not start after a stop", async () => {
+  const { surveys } = start();
+  const { begin, gates } = controlled();
+  let reads = 0;
+  const first = surveys.add(begin, times);
+  const second = surveys.add(() => ({ soFar: () => reads, read: async () => void reads++ }), times);
+  await Promise.all([first.read(), second.read()]);
+  const stopped = surveys.stop();
+  gates[0]?.resolve();
+  await stopped;
+  expect(reads).toBe(0);
 });
 
 test("a stop ends the present run, and none starts after it", async () => {

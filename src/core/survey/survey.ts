@@ -101,8 +101,6 @@ function createSurvey<Result>(
       running = undefined;
       throw error;
     });
-    // A call that waits gets the failure. Without one, the next call starts another run.
-    kept.catch(() => undefined);
     running = { run, ended: kept, startedMs };
     return running;
   };

@@ -3,7 +3,7 @@ import fc from "fast-check";
 import { expect, test } from "vitest";
 import { createUsagePacking, unpackUsage } from "./packed-usage.ts";
 import type { UsageAmount } from "./usage-amount.ts";
-import { mergeUsage } from "./usage-amount.ts";
+import { mergeUsage, noAmount } from "./usage-amount.ts";
 
 const whole = fc.nat({ max: 2 ** 31 });
 const counts = fc.record({ allowed: whole, denied: whole, limited: whole });
@@ -28,6 +28,13 @@ test("a packed amount is the same amount, and so is a sum", () => {
       expect(sum).toEqual(mergeUsage(one, other));
     }),
   );
+});
+
+test("families with equal usage have the same text, whatever their names are", () => {
+  const { pack } = createUsagePacking();
+  const amountOf = (owner: string) => ({ ...noAmount(owner), cost: 3 });
+  expect(pack("f1", amountOf("f1"))).toBe(pack("f2", amountOf("f2")));
+  expect(pack("f1", amountOf("f2"))).not.toBe(pack("f2", amountOf("f2")));
 });
 
 test("100,000 families whose usage was stored take less than 21 MB", () => {

@@ -1,3 +1,4 @@
+import { createClockCache } from "../cache/clock-cache.ts";
 import type { OutcomeCounts, UsageAmount } from "./usage-amount.ts";
 import { mergeUsage } from "./usage-amount.ts";
 
@@ -26,11 +27,10 @@ export interface UsagePacking {
 const MAX_SHARED_TEXTS = 1000;
 
 export function createUsagePacking(): UsagePacking {
-  const shared = new Map<string, string>();
+  const shared = createClockCache<string, string>(MAX_SHARED_TEXTS);
   const share = (text: string): string => {
     const known = shared.get(text);
     if (known !== undefined) return known;
-    if (shared.size >= MAX_SHARED_TEXTS) shared.clear();
     shared.set(text, text);
     return text;
   };

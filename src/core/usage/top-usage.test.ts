@@ -62,6 +62,7 @@ test("sums families, owners and routes over the days of the span, largest first"
     { name: "acme", requests: { allowed: 19, denied: 0, limited: 0 }, cost: 19 },
   ]);
   expect(names(owners.limited)).toEqual(["zed"]);
+  expect(names(owners.cost)).toEqual(["acme"]);
   expect(names(routes.requests)).toEqual(["other", "r"]);
   expect(routes.requests[1]?.requests.allowed).toBe(19);
 });
@@ -73,11 +74,29 @@ test("of any number of families it keeps the largest exactly, and reads few days
   );
   const store = storeOf(families, (family) => family);
   const run = topUsageRun(store, SPAN);
-  await run.read(pace);
+  let portions = 0;
+  await run.read(async () => {
+    portions++;
+  });
   const { families: byFamily, owners } = run.soFar();
   const amounts = byFamily.requests.map(({ requests }) => requests.allowed);
   const expected = Array.from({ length: MAX_TOP }, (_, rank) => count - rank);
   expect(amounts).toEqual(expected);
   expect(owners.cost.map(({ cost }) => cost)).toEqual(expected);
   expect(store.mostTogether).toBeLessThanOrEqual(100);
+  // Fourteen families have 98 days.
+  expect(portions).toBe(Math.ceil(count / 14));
+});
+
+test("equal sums are in the order of their names", async () => {
+  const families = new Map(["b", "c", "a"].map((family) => [family, [record(101, 5)]] as const));
+  // The owners are read in the opposite order.
+  const owners = new Map(Object.entries({ a: "z", b: "y", c: "x" }));
+  const run = topUsageRun(
+    storeOf(families, (family) => owners.get(family) ?? ""),
+    SPAN,
+  );
+  await run.read(pace);
+  expect(run.soFar().families.requests.map(({ name }) => name)).toEqual(["a", "b", "c"]);
+  expect(run.soFar().owners.requests.map(({ name }) => name)).toEqual(["x", "y", "z"]);
 });

@@ -45,7 +45,7 @@ function meterWith(options: Partial<UsageMeterOptions> = {}) {
 
 test("counts requests by their outcome, and costs of allowed ones", () => {
   const { meter } = meterWith();
-  meter.count(allow(principalOf("f", { owner: "acme" }), routeOf("/a", 3)), "enforce");
+  meter.count(allow(principalOf("f", { owner: "acme" }), routeOf("/a", 5)), "enforce");
   for (const reason of ["rate_limited", "scope_missing", "limits_unavailable"] as const)
     meter.count(denied(reason, "f"), "enforce");
   meter.count(deny("route_unknown", { principal: principalOf("f") }), "enforce");
@@ -53,7 +53,7 @@ test("counts requests by their outcome, and costs of allowed ones", () => {
   const taken = meter.take();
   expect([...taken.keys()]).toEqual(["f"]);
   const { units, routes, ...amount } = taken.get("f")?.amount() ?? expect.unreachable();
-  expect(amount).toEqual({ owner: "acme", requests, cost: 3 });
+  expect(amount).toEqual({ owner: "acme", requests, cost: 5 });
   expect([...units]).toEqual([]);
   // A request without a route belongs to none.
   expect([...routes]).toEqual([["/a", { ...requests, denied: 2 }]]);
@@ -80,6 +80,14 @@ test("the families of other issuers do not displace our own, and dropped request
   expect([...meter.take().keys()]).toEqual(["corp:9"]);
 });
 
+test("our own families take no place of those of other issuers", () => {
+  const { meter, drops } = meterWith({ maxFamilies: 4, maxForeignFamilies: 2 });
+  for (const family of ["f1", "f2"]) meter.count(allow(principalOf(family)), "enforce");
+  for (const family of ["corp:1", "corp:2"])
+    meter.count(allow(principalOf(family, { issuer: "corp" })), "enforce");
+  expect([meter.take().size, drops]).toEqual([4, []]);
+});
+
 test("a family has at most 20 routes, in memory and in sums", () => {
   const { meter } = meterWith();
   for (let at = 0; at < 30; at++) meter.count(allow(principalOf("f"), routeOf(`/first/${at}`)), "enforce");
@@ -101,7 +109,8 @@ test("charges are sums by unit, without a request", () => {
 test("a stopped meter counts nothing new, and reports it", () => {
   const { meter, drops } = meterWith({ isStopped: () => true });
   meter.count(allow(principalOf("f")), "enforce");
-  expect([meter.take().size, drops]).toEqual([0, ["stopped"]]);
+  meter.charge(principalOf("f"), "llm_tokens", 5);
+  expect([meter.take().size, drops]).toEqual([0, ["stopped", "stopped"]]);
 });
 
 test("what was taken is counted no further, and released counts are not kept by their key", () => {

@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import type { UsageRecord } from "../usage/ports.ts";
-import { USAGE_OUTCOMES } from "../usage/usage-amount.ts";
+import { noUsage, USAGE_OUTCOMES } from "../usage/usage-amount.ts";
 import { mergeUsageRow } from "./merge-usage.ts";
 import type { UsageRow } from "./ports.ts";
 
@@ -84,4 +84,19 @@ test("a family that the target does not list is listed, and one that it lists ke
       expect(merge(one, { ...one, owner: "other" }).owner).toBe("other");
     }),
   );
+});
+
+test.each([
+  ["a request", { requests: { allowed: 1, denied: 0, limited: 1 } }],
+  ["a cost", { cost: 3 }],
+  ["a unit", { units: new Map([["t", 2]]) }],
+  ["a route", { routes: new Map([["/a", { allowed: 1, denied: 0, limited: 0 }]]) }],
+] as const)("a day to which only the source adds %s is written", (_, more) => {
+  const rowOf = (day: object): UsageRow => ({
+    family: "fam",
+    owner: "acme",
+    day: { at: DAY, ...noUsage(), ...day },
+    hours: [],
+  });
+  expect(mergeUsageRow(rowOf(more), rowOf({}))).toEqual(rowOf(more));
 });

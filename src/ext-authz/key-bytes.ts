@@ -45,7 +45,11 @@ export function createKeyEncoder(): EncodeKey {
 
 /** Whether all limits are equal, whatever the tokens left. */
 export function sameLimits(a: readonly RateStatus[], b: readonly RateStatus[]): boolean {
-  return a.length === b.length && a.every((limit, index) => sameLimit(limit, b[index]));
+  if (a.length !== b.length) return false;
+  // A callback would be allocated for each response.
+  let index = 0;
+  for (const limit of a) if (!sameLimit(limit, b[index++])) return false;
+  return true;
 }
 
 function sameLimit(a: RateStatus, b: RateStatus | undefined): boolean {

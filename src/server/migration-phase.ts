@@ -33,9 +33,12 @@ export function createMigrationPhase({ migration, keys, clock, log }: MigrationP
     for (;;) {
       const from = await keys.migration();
       if (from !== undefined) migration.applyState(from);
-      if (from?.chosen || from?.phase === phase) return;
+      // It is newer than the stored one if the store has lost it. `onStored` then writes it back.
+      const known = migration.state();
+      if (known.chosen || (from !== undefined && known.phase === phase)) return;
       const nowSeconds = Math.floor(clock.storeNowMs() / 1000);
-      const to = enterPhase(from, phase, false, nowSeconds, migration.state().version);
+      // The version is not that of the time: another instance may know an operator's step that the store has lost.
+      const to = enterPhase(from, phase, false, nowSeconds, known.version + 1);
       const audit = phase === "silent" && from === undefined ? [] : [phaseEvent(phase, clock)];
       if (!(await step({ from, to }, audit))) continue;
       migration.applyState(to);

@@ -11,7 +11,6 @@ import {
   revokeOwner,
 } from "../../src/core/keys/key-revocation.ts";
 import { importLegacyKeys } from "../../src/core/legacy/legacy-import.ts";
-import { setPhase } from "../../src/core/legacy/migration-switch.ts";
 import { createBucketAdmin } from "../../src/redis/bucket-admin.ts";
 import type { RedisClient } from "../../src/redis/client.ts";
 import { connectRedis } from "../../src/redis/client.ts";
@@ -190,7 +189,6 @@ describe("the key store in Redis", () => {
       await revokeFamily(registry, family, origin);
       await revokeOwner(registry, family, origin);
       await revokeIssuedBefore(registry, START, {}, origin);
-      await setPhase(registry, "gradual", origin);
     };
     await change();
     const writes = async () =>

@@ -11,13 +11,8 @@ const ACTIVE: MigrationState = { phase: "active", chosen: true, version: 5 };
 const REMOVED: MigrationState = { phase: "removed", chosen: true, version: 6, deprecatedAt: NOW - 9 };
 
 /** An instance that knows a state, on a store that has another one. */
-function start(
-  stored: MigrationState | undefined,
-  known = stored,
-  outcomes: readonly CommitOutcome[] = [],
-  durable = true,
-) {
-  const scripted = scriptedRegistry({ durable }, outcomes);
+function start(stored: MigrationState | undefined, known = stored, outcomes: readonly CommitOutcome[] = []) {
+  const scripted = scriptedRegistry({}, outcomes);
   const { registry } = scripted;
   if (known !== undefined) registry.migration.applyState(known);
   const deps = {
@@ -58,20 +53,24 @@ test("a choice that is based on another phase is denied, and this instance learn
   expect(await setPhase(deps, "silent", admin, "removed")).toBe("done");
 });
 
-test("the phase that is stored already is not written, and is acknowledged only if it is durable", async () => {
-  const { deps, asked, confirmed } = start(ACTIVE);
+test("the phase that is stored already is written without an audit event, because the store may have lost a later one", async () => {
+  const { deps, asked } = start(ACTIVE);
   expect(await setPhase(deps, "active", admin)).toBe("done");
-  expect([asked, confirmed]).toEqual([[], [[]]]);
-  await expect(setPhase(start(ACTIVE, ACTIVE, [], false).deps, "active", admin)).rejects.toThrow(
-    NotReplicated,
-  );
+  expect(asked).toMatchObject([
+    { migration: { from: ACTIVE, to: { ...ACTIVE, version: NOW * 1000 } }, audit: [] },
+  ]);
+  const lossy = start(ACTIVE, ACTIVE, [{ kind: "committed", durable: false }]);
+  await expect(setPhase(lossy.deps, "active", admin)).rejects.toThrow(NotReplicated);
 });
 
-test("the stored phase is written again if the store has lost a later one, which would be written back", async () => {
+test("a choice supersedes a later one that the store has lost and this instance knows, and has an audit event", async () => {
   const { deps, asked } = start(REMOVED, { ...ACTIVE, version: NOW * 1000 + 7 });
   expect(await setPhase(deps, "removed", admin, "active")).toBe("done");
   expect(asked).toMatchObject([
-    { migration: { from: REMOVED, to: { ...REMOVED, version: NOW * 1000 + 8 } } },
+    {
+      migration: { from: REMOVED, to: { ...REMOVED, version: NOW * 1000 + 8 } },
+      audit: [{ reason: "removed" }],
+    },
   ]);
 });
 

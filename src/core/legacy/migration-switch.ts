@@ -1,5 +1,5 @@
 import type { CommitDeps } from "../keys/commit.ts";
-import { commit, ensureDurable, retryOnConflict } from "../keys/commit.ts";
+import { commit, retryOnConflict } from "../keys/commit.ts";
 import { nowSeconds } from "../keys/key-dates.ts";
 import type { PolicyDeps } from "../keys/new-key.ts";
 import type { AuditDeps, CallOrigin } from "../keys/operation-audit.ts";
@@ -30,14 +30,15 @@ export function setPhase(
     const from = await deps.store.migration();
     if (from !== undefined) deps.migration.applyState(from);
     // It is the newer one of the stored phase and of what this instance knows and the store may have lost.
-    if (seen !== undefined && deps.migration.state().phase !== seen) return denied("changed_meanwhile");
-    const to = enterPhase(from, phase, chosen, nowSeconds(deps), deps.migration.state().version);
-    if (to === from) {
-      await ensureDurable(deps);
-      return "done";
-    }
-    const event = auditEvent(deps, origin, "migration_phase_set", {});
-    const audit = [{ ...event, reason: wanted }];
+    const known = deps.migration.state();
+    if (seen !== undefined && known.phase !== seen) return denied("changed_meanwhile");
+    const now = nowSeconds(deps);
+    // The version is that of the time, and is also written if nothing changes: another instance may know a later step that the
+    // store has lost, and would write it back.
+    const to = enterPhase(from, phase, chosen, now, Math.max(known.version + 1, now * 1000));
+    const isChange = [from, known].some((state) => state?.phase !== phase || state.chosen !== chosen);
+    const event = { ...auditEvent(deps, origin, "migration_phase_set", {}), reason: wanted };
+    const audit = isChange ? [event] : [];
     const outcome = await commit(deps, { put: [], migration: { from, to }, audit });
     return outcome.kind === "conflict" ? "conflict" : "done";
   });

@@ -37,24 +37,22 @@ export function isPhase(text: string): text is Phase {
 }
 
 /**
- * The state after a step, or the same object if the phase does not change. The version is at least the time in milliseconds
- * and above `known`, so that the step supersedes one that the store has lost.
- * @param known the version that this instance knows. If it is higher than the stored one, the same phase is a step too
+ * The state after a step.
+ * @param leastVersion above the version of each step that this one supersedes, although the store may have lost it
  */
 export function enterPhase(
   current: MigrationState | undefined,
   phase: Phase,
   chosen: boolean,
   nowSeconds: number,
-  known = 0,
+  leastVersion = 0,
 ): MigrationState {
-  if (current?.phase === phase && current.chosen === chosen && current.version >= known) return current;
   const deprecated = phase === "deprecated" || phase === "removed";
   return {
     phase,
     chosen,
     ...(deprecated && { deprecatedAt: current?.deprecatedAt ?? nowSeconds }),
-    version: Math.max((current?.version ?? 0) + 1, known + 1, nowSeconds * 1000),
+    version: Math.max((current?.version ?? 0) + 1, leastVersion),
   };
 }
 

@@ -80,7 +80,7 @@ export async function connectRedis(options: RedisOptions): Promise<RedisClient> 
   const made = createTopologyClient({
     address,
     ...(options.node && { node: options.node }),
-    timeouts: timeouts(startTimeoutMs(options.commandTimeoutMs)),
+    connectTimeoutMs: connectionTimeoutMs(startTimeoutMs(options.commandTimeoutMs)),
     retryDelayMs: () => Math.min(++failures * 50, RECONNECT_MAX_MS),
   });
   const { redis } = made;
@@ -90,6 +90,7 @@ export async function connectRedis(options: RedisOptions): Promise<RedisClient> 
     db,
     ...(username !== undefined && { username }),
     ...(password !== undefined && { password }),
+    setUpTimeoutMs: made.connectTimeoutMs,
     onReady() {
       failures = 0;
     },
@@ -109,10 +110,9 @@ function startTimeoutMs(commandTimeoutMs: number): number {
   return Math.max(START_TIMEOUT_MS, commandTimeoutMs);
 }
 
-/** The timeout of a connection, its set-up included, is longer than the one of its commands, which ioredis does not know. */
-function timeouts(commandTimeoutMs: number) {
-  const timeoutMs = Math.max(RESPONSE_TIMEOUT_MS, 1.2 * commandTimeoutMs);
-  return { connectTimeout: timeoutMs, socketTimeout: timeoutMs };
+/** How long a connection may take until it is made, then until it is set up, and how long it may be silent while commands wait. */
+function connectionTimeoutMs(commandTimeoutMs: number): number {
+  return Math.max(RESPONSE_TIMEOUT_MS, 1.2 * commandTimeoutMs);
 }
 
 function addressOf({ url, ...address }: RedisOptions): RedisAddress {
@@ -123,7 +123,7 @@ function addressOf({ url, ...address }: RedisOptions): RedisAddress {
 }
 
 function wrap(
-  { redis, topology }: TopologyClient,
+  { redis, topology, connectTimeoutMs }: TopologyClient,
   session: Session,
   { commandTimeoutMs, observe, server, node }: RedisOptions & { readonly server: OneServer },
 ): RedisClient {
@@ -138,7 +138,7 @@ function wrap(
     }
   };
   let timeoutMs = startTimeoutMs(commandTimeoutMs);
-  const send = createCommandBatches(redis, () => timeoutMs);
+  const send = createCommandBatches(redis, { commandMs: () => timeoutMs, silenceMs: connectTimeoutMs });
   const call = (name: string, ...args: readonly RedisArgument[]) =>
     session.isReady() ? send(name, args) : Promise.reject(new Error("no connection is set up"));
   const command: RedisClient["command"] = (name, ...args) => run(name, () => call(name, ...args));
@@ -171,7 +171,7 @@ function wrap(
     },
     finishStartup() {
       timeoutMs = commandTimeoutMs;
-      Object.assign(redis.options, timeouts(commandTimeoutMs));
+      redis.options.connectTimeout = connectionTimeoutMs(commandTimeoutMs);
     },
     connections: session.connections,
     runId: session.runId,

@@ -1,4 +1,5 @@
 import type { Redis } from "ioredis";
+import { withTimeout } from "../core/timeout.ts";
 import type { ConnectedServer, OneServer, ServerConnection } from "./one-server.ts";
 import { RedisUnavailable, toRedisUnavailable } from "./redis-error.ts";
 import type { ServerState } from "./server-state.ts";
@@ -10,6 +11,8 @@ export interface SessionOptions {
   readonly password?: string;
   readonly db: number;
   readonly server: OneServer;
+  /** A connection whose set-up takes longer is ended. */
+  readonly setUpTimeoutMs: () => number;
   /** Where the current connection leads. */
   readonly place: () => Pick<ConnectedServer, "topology" | "address">;
   /** Called each time a connection is set up. */
@@ -92,7 +95,7 @@ function setUpEach(redis: Redis, options: SessionOptions, listener: SessionListe
   });
   redis.on("ready", () => {
     const mine = ++attempt;
-    setUp(redis, options).then(
+    withTimeout(setUp(redis, options), options.setUpTimeoutMs(), failLate).then(
       (state) => {
         if (mine === attempt) listener.onSetUp(state);
       },
@@ -103,6 +106,10 @@ function setUpEach(redis: Redis, options: SessionOptions, listener: SessionListe
       },
     );
   });
+}
+
+function failLate(): never {
+  throw new RedisUnavailable("timeout", "Redis did not respond in time", { cause: undefined });
 }
 
 /** Sends all steps at once, so that the set-up takes one round trip. Throws the fault of the first failed step. */

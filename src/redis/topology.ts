@@ -20,6 +20,8 @@ export type TopologyName = "single" | "sentinel" | "cluster";
 export interface TopologyClient {
   readonly redis: Redis;
   readonly topology: TopologyName;
+  /** The timeout of a connection that is being made. */
+  connectTimeoutMs(): number;
   /** The address of the latest connection, without credentials: `host:port`, or the path of a socket. */
   address(): string;
 }
@@ -28,8 +30,8 @@ export interface TopologyOptions {
   readonly address: RedisAddress;
   /** Connect to this node of a Cluster. Absent: to the server that holds the registry. */
   readonly node?: HostPort;
-  /** Milliseconds. They can be changed in the options of the client. A Sentinel must respond within `connectTimeout`. */
-  readonly timeouts: Readonly<Record<"connectTimeout" | "socketTimeout", number>>;
+  /** It can be changed in the options of the client. A Sentinel must respond within this time, too. */
+  readonly connectTimeoutMs: number;
   /** The delay before the next attempt to connect. */
   readonly retryDelayMs: () => number;
 }
@@ -38,14 +40,14 @@ export interface TopologyOptions {
 export function createTopologyClient({
   address,
   node,
-  timeouts,
+  connectTimeoutMs: firstTimeoutMs,
   retryDelayMs,
 }: TopologyOptions): TopologyClient {
   let latest = "";
   const locatePrimary = createPrimaryLocator(address);
+  const connectTimeoutMs = () => redis.options.connectTimeout ?? firstTimeoutMs;
   const locate = async () => {
-    const timeoutMs = redis.options.connectTimeout ?? timeouts.connectTimeout;
-    const endpoint = node ?? (await locatePrimary(timeoutMs));
+    const endpoint = node ?? (await locatePrimary(connectTimeoutMs()));
     latest = "path" in endpoint ? endpoint.path : formatHostPort(endpoint);
     return endpoint;
   };
@@ -54,7 +56,7 @@ export function createTopologyClient({
     // ioredis then waits for the handshake of TLS.
     ...(address.tls && { tls: {} }),
     lazyConnect: true,
-    ...timeouts,
+    connectTimeout: firstTimeoutMs,
     // A script whose reply was lost may have run, so only the caller can decide whether to repeat it.
     autoResendUnfulfilledCommands: false,
     maxRetriesPerRequest: 0,
@@ -66,7 +68,7 @@ export function createTopologyClient({
     reconnectOnError: null,
     protocol: 2,
   });
-  return { redis, topology: topologyOf(address), address: () => latest };
+  return { redis, topology: topologyOf(address), connectTimeoutMs, address: () => latest };
 }
 
 function topologyOf({ sentinels, seeds }: RedisAddress): TopologyName {

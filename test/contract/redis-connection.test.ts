@@ -1,6 +1,8 @@
+import { createServer } from "node:net";
 import { setImmediate as turn } from "node:timers/promises";
 import { inspect } from "node:util";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { z } from "zod";
 import type { RedisOptions } from "../../src/redis/client.ts";
 import { connectRedis } from "../../src/redis/client.ts";
 import { newSecret } from "../support/keys.ts";
@@ -76,17 +78,48 @@ function stopFor(ms: number): void {
   Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms);
 }
 
-test("a process that is stopped for longer than its timeout still reads the replies that have arrived", async () => {
-  const client = await connectRedis({ url: redis.adminUrl, commandTimeoutMs: 50 });
+test.each([200, 1500])(
+  "a process that was stopped for %d ms reads the replies that have arrived, before any timeout",
+  async (ms) => {
+    const client = await connectRedis({ url: redis.adminUrl, commandTimeoutMs: 50 });
+    client.finishStartup();
+    const beforeItIsSent = client.command("PING");
+    stopFor(ms);
+    await expect(beforeItIsSent).resolves.toBe("PONG");
+    const afterItWasSent = client.command("PING");
+    await turn();
+    stopFor(ms);
+    await expect(afterItWasSent).resolves.toBe("PONG");
+    expect(client.connections()).toBe(1);
+    await client.close();
+  },
+);
+
+test("a server whose first reply does not end is given up, however steadily it sends", async () => {
+  const peer = createServer((socket) => {
+    socket.on("error", () => undefined).write("$5000\r\n");
+    const trickle = setInterval(() => socket.write("x"), 50);
+    socket.on("close", () => clearInterval(trickle));
+  });
+  await new Promise<void>((resolve) => peer.listen(0, "127.0.0.1", resolve));
+  const { port } = z.object({ port: z.number() }).parse(peer.address());
+  const connected = connectRedis({ host: "127.0.0.1", port, commandTimeoutMs: 50 });
+  await expect(connected).rejects.toMatchObject({ kind: "timeout" });
+  peer.close();
+});
+
+test("a connection that is silent while commands wait is ended, and the next one serves", async () => {
+  const own = await startRedis();
+  const client = await connectRedis({ url: own.adminUrl, commandTimeoutMs: 50 });
   client.finishStartup();
-  const beforeItIsSent = client.command("PING");
-  stopFor(200);
-  await expect(beforeItIsSent).resolves.toBe("PONG");
-  const afterItWasSent = client.command("PING");
-  await turn();
-  stopFor(200);
-  await expect(afterItWasSent).resolves.toBe("PONG");
+  process.kill(own.pid, "SIGSTOP");
+  await expect(client.command("PING")).rejects.toMatchObject({ kind: "timeout" });
+  await expect.poll(() => client.runId()).toBeUndefined();
+  process.kill(own.pid, "SIGCONT");
+  await expect.poll(() => client.command("PING").catch(() => "not yet")).toBe("PONG");
+  expect(client.connections()).toBe(2);
   await client.close();
+  await own.stop();
 });
 
 test("a Redis that does not respond fails the commands of a turn after their timeout, and later ones get their own replies", async () => {
@@ -98,7 +131,7 @@ test("a Redis that does not respond fails the commands of a turn after their tim
   const [first, second] = [client.command("ECHO", "first"), client.command("ECHO", "second")];
   await Promise.all([first, second].map((reply) => expect(reply).rejects.toMatchObject(late)));
   process.kill(own.pid, "SIGCONT");
-  await expect.poll(() => client.command("ECHO", "third")).toBe("third");
+  await expect.poll(() => client.command("ECHO", "third").catch(() => "not yet")).toBe("third");
   await client.close();
   await own.stop();
 });

@@ -1,8 +1,8 @@
-import type { Locator, Page } from "playwright-core";
+import type { Page } from "playwright-core";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import type { TestedConsole } from "../support/console.ts";
 import { collectViolations, expectAccessible, startConsole } from "../support/console.ts";
-import { goByKeys, tabTo } from "../support/keyboard.ts";
+import { focused, goByKeys, tabTo } from "../support/keyboard.ts";
 import { BUDGETS_POLICY, sampleBudgets } from "../support/sample-budgets.ts";
 
 let tested: TestedConsole;
@@ -163,10 +163,6 @@ test("by keyboard alone: set an override and clear it", async () => {
   await page.keyboard.press("Enter");
   await page.getByText("The override of initech is cleared.").waitFor();
 });
-
-function focused(page: Page, element: Locator): Locator {
-  return element.and(page.locator(":focus"));
-}
 
 const HOSTILE = `<img src=x onerror="document.title='hacked'">\u202e<script>alert(1)</script>`;
 

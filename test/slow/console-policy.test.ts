@@ -3,14 +3,9 @@ import { join } from "node:path";
 import type { Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { TestedConsole } from "../support/console.ts";
-import {
-  collectViolations,
-  expectAccessible,
-  expectNoTrace,
-  startConsole,
-  tabTo,
-} from "../support/console.ts";
+import { collectViolations, expectAccessible, expectNoTrace, startConsole } from "../support/console.ts";
 import { connectChecks } from "../support/direct-checks.ts";
+import { tabTo } from "../support/keyboard.ts";
 
 const HOSTILE = "<img src=x onerror=alert(1)>\u202e<script>window.pwned = 1</script>";
 const POLICY = `roles:

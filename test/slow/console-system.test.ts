@@ -5,7 +5,8 @@ import type { Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { removeAtEnd } from "../support/at-end.ts";
 import type { TestedConsole } from "../support/console.ts";
-import { collectViolations, expectAccessible, startConsole, tabTo } from "../support/console.ts";
+import { collectViolations, expectAccessible, startConsole } from "../support/console.ts";
+import { focused, tabTo } from "../support/keyboard.ts";
 import { newSecret } from "../support/keys.ts";
 import { runHere } from "../support/program.ts";
 
@@ -65,11 +66,13 @@ describe("the migration", () => {
     const page = await tested.open("/");
     await page.keyboard.press("g");
     await page.keyboard.press("m");
-    await tabTo(page, button(page, "Switch to deprecated"));
+    const deprecate = button(page, "Switch to deprecated");
+    await tabTo(page, deprecate);
     await page.keyboard.press("Enter");
     await page.getByText("1 exchanged V1 key ends on").waitFor();
     await page.keyboard.press("Escape");
     await page.getByRole("dialog").waitFor({ state: "detached" });
+    await focused(page, deprecate).waitFor();
     await page.keyboard.press("Enter");
     await tabTo(page, page.getByLabel("Type deprecated to confirm"));
     await page.keyboard.type("deprecated");

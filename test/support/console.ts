@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
-import type { Browser, BrowserContext, BrowserContextOptions, Locator, Page } from "playwright-core";
+import type { Browser, BrowserContext, BrowserContextOptions, Page } from "playwright-core";
 import { chromium } from "playwright-core";
 import { expect } from "vitest";
 import { chromiumBinary } from "../../scripts/chromium.ts";
@@ -121,17 +121,6 @@ export async function expectAccessible(page: Page): Promise<void> {
   }
   await page.setViewportSize(before);
 }
-
-/** Presses Tab until the element has the focus, as a person without a mouse does. */
-export async function tabTo(page: Page, target: Locator): Promise<void> {
-  for (let presses = 0; presses < MAX_TABS; presses++) {
-    if ((await target.and(page.locator(":focus")).count()) > 0) return;
-    await page.keyboard.press("Tab");
-  }
-  throw new Error(`no number of presses of Tab reaches ${target}`);
-}
-
-const MAX_TABS = 200;
 
 /** What a page has done that its content security policy forbids, and its uncaught errors. */
 export interface Violations {

@@ -6,12 +6,16 @@ const MAX_STOPS = 150;
 /** Presses Tab until the element has the focus. Fails if the keyboard does not reach it. */
 export async function tabTo(page: Page, target: Locator): Promise<void> {
   await target.waitFor();
-  const focused = target.and(page.locator(":focus"));
   for (let stop = 0; stop < MAX_STOPS; stop++) {
-    if ((await focused.count()) > 0) return;
+    if ((await focused(page, target).count()) > 0) return;
     await page.keyboard.press("Tab");
   }
   throw new Error(`the keyboard does not reach ${target}`);
+}
+
+/** The element while it has the focus. */
+export function focused(page: Page, target: Locator): Locator {
+  return target.and(page.locator(":focus"));
 }
 
 /** Moves the focus to a button or a link with Tab, and presses Enter. */

@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import { type DebianTool, debianTool } from "./debian.ts";
+import { type DebianTool, debianTool, libraryPath } from "./debian.ts";
 import { run } from "./run.ts";
 
 /** A program of Debian that is unpacked, not installed. */
@@ -46,18 +46,6 @@ export async function debootstrap(): Promise<Unpacked> {
   return { ...unpacked, env: { DEBOOTSTRAP_DIR: join(unpacked.root, "usr/share/debootstrap") } };
 }
 
-const TRIPLET = process.arch === "arm64" ? "aarch64-linux-gnu" : "x86_64-linux-gnu";
-const LIBRARIES = [
-  `usr/lib/${TRIPLET}`,
-  `lib/${TRIPLET}`,
-  `usr/lib/${TRIPLET}/systemd`,
-  `lib/${TRIPLET}/systemd`,
-];
-
-function librariesOf(root: string): string {
-  return LIBRARIES.map((path) => join(root, path)).join(":");
-}
-
 async function unpack(
   name: string,
   packages: readonly string[],
@@ -65,11 +53,11 @@ async function unpack(
   prepare?: DebianTool["prepare"],
 ): Promise<Unpacked> {
   const root = await debianTool({ name, packages, program, ...(prepare && { prepare }) });
-  return { root, program: join(root, program), env: { LD_LIBRARY_PATH: librariesOf(root) } };
+  return { root, program: join(root, program), env: { LD_LIBRARY_PATH: libraryPath(root) } };
 }
 
 /** Writes into an unpacked program where its libraries will be. */
 async function nameLibraries(program: string, root: string): Promise<void> {
   const patchelf = await unpack("patchelf", ["patchelf"], "usr/bin/patchelf");
-  await run(patchelf.program, ["--force-rpath", "--set-rpath", librariesOf(root), program]);
+  await run(patchelf.program, ["--force-rpath", "--set-rpath", libraryPath(root), program]);
 }

@@ -40,6 +40,19 @@ export async function debianTool({ name, packages, program, prepare }: DebianToo
   return kept;
 }
 
+const TRIPLET = process.arch === "arm64" ? "aarch64-linux-gnu" : "x86_64-linux-gnu";
+const LIBRARIES = [
+  `usr/lib/${TRIPLET}`,
+  `lib/${TRIPLET}`,
+  `usr/lib/${TRIPLET}/systemd`,
+  `lib/${TRIPLET}/systemd`,
+];
+
+/** The folders of the libraries below a root of packages, as `LD_LIBRARY_PATH` has them. */
+export function libraryPath(root: string): string {
+  return LIBRARIES.map((path) => join(root, path)).join(":");
+}
+
 async function download(packages: readonly string[], folder: string): Promise<void> {
   if (await run("apt-get", ["download", ...packages], folder)) return;
   // Without a package list, apt-get finds no package.

@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import { debianTool } from "./debian.ts";
+import { debianTool, libraryPath } from "./debian.ts";
 import { findOnPath, isExecutable } from "./tools.ts";
 
 /** The programs of Redis. */
@@ -30,8 +30,6 @@ async function usualBinaries(): Promise<RedisBinaries> {
   const [server, cli] = await Promise.all([findOnPath("redis-server"), findOnPath("redis-cli")]);
   if (server !== undefined && cli !== undefined) return { server, cli, env: {} };
   const root = await debianTool({ name: "redis", packages: PACKAGES, program: "usr/bin/redis-server" });
-  const triplet = process.arch === "arm64" ? "aarch64-linux-gnu" : "x86_64-linux-gnu";
-  const libraries = [join(root, "usr/lib", triplet), join(root, "lib", triplet)].join(":");
   const [keptServer, keptCli] = [join(root, "usr/bin/redis-server"), join(root, "usr/bin/redis-cli")];
-  return { server: keptServer, cli: keptCli, env: { LD_LIBRARY_PATH: libraries } };
+  return { server: keptServer, cli: keptCli, env: { LD_LIBRARY_PATH: libraryPath(root) } };
 }

@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import { debianTool } from "./debian.ts";
+import { debianTool, libraryPath } from "./debian.ts";
 import { findOnPath } from "./tools.ts";
 
 /** The checker of systemd units, and the path of its library if it is not the system's. */
@@ -22,13 +22,5 @@ export async function systemdAnalyze(): Promise<SystemdAnalyze> {
     "libcryptsetup12",
   ];
   const root = await debianTool({ name: "systemd", packages, program: "usr/bin/systemd-analyze" });
-  const triplet = process.arch === "arm64" ? "aarch64-linux-gnu" : "x86_64-linux-gnu";
-  const libraries = [
-    `lib/${triplet}`,
-    `usr/lib/${triplet}`,
-    `lib/${triplet}/systemd`,
-    `usr/lib/${triplet}/systemd`,
-  ];
-  const LD_LIBRARY_PATH = libraries.map((path) => join(root, path)).join(":");
-  return { program: join(root, "usr/bin/systemd-analyze"), env: { LD_LIBRARY_PATH } };
+  return { program: join(root, "usr/bin/systemd-analyze"), env: { LD_LIBRARY_PATH: libraryPath(root) } };
 }

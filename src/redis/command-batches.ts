@@ -1,6 +1,6 @@
 import type { Redis } from "ioredis";
 import { setTimeoutAfterReads } from "../core/timeout.ts";
-import { RedisUnavailable } from "./redis-error.ts";
+import { type RedisUnavailable, timedOut } from "./redis-error.ts";
 
 export type RedisArgument = string | number;
 
@@ -75,7 +75,7 @@ function answered(batch: Batch, reply: Promise<unknown>, onAnswer: () => void): 
 }
 
 function expire({ unanswered }: Batch): void {
-  const error = new RedisUnavailable("timeout", "Redis did not respond in time", { cause: undefined });
+  const error = timedOut();
   for (const reject of unanswered) reject(error);
 }
 

@@ -24,6 +24,11 @@ export class RedisUnavailable extends StoreUnavailable {
   }
 }
 
+/** A command without a reply in time. Redis may still execute it. */
+export function timedOut(who = "Redis", cause?: unknown): RedisUnavailable {
+  return new RedisUnavailable("timeout", `${who} did not respond in time`, { cause });
+}
+
 /** Error codes of a Redis that starts, fails over or is full. They end without a change of our settings. */
 const TEMPORARY_CODES = new Set([
   ...["LOADING", "MASTERDOWN", "READONLY", "NOREPLICAS", "UNBLOCKED"],
@@ -60,9 +65,7 @@ export function toRedisUnavailable(error: unknown): RedisUnavailable {
   if (error instanceof RedisUnavailable) return error;
   if (!(error instanceof Error)) return new RedisUnavailable("connection", String(error), { cause: error });
   if (error.name === "ReplyError") return fromReply(withoutArguments(error));
-  if (error.message === "Command timed out") {
-    return new RedisUnavailable("timeout", "Redis did not respond in time", { cause: error });
-  }
+  if (error.message === "Command timed out") return timedOut("Redis", error);
   const rejectedSetting = tlsRejection(error, "REDIS_TLS or rediss://: TLS with Redis");
   return new RedisUnavailable("connection", `Redis cannot be reached: ${error.message}`, {
     cause: error,

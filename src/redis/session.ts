@@ -1,7 +1,7 @@
 import type { Redis } from "ioredis";
 import { withTimeout } from "../core/timeout.ts";
 import type { ConnectedServer, OneServer, ServerConnection } from "./one-server.ts";
-import { RedisUnavailable, toRedisUnavailable } from "./redis-error.ts";
+import { RedisUnavailable, timedOut, toRedisUnavailable } from "./redis-error.ts";
 import type { ServerState } from "./server-state.ts";
 import { readServerState } from "./server-state.ts";
 
@@ -109,7 +109,7 @@ function setUpEach(redis: Redis, options: SessionOptions, listener: SessionListe
 }
 
 function failLate(): never {
-  throw new RedisUnavailable("timeout", "Redis did not respond in time", { cause: undefined });
+  throw timedOut();
 }
 
 /** Sends all steps at once, so that the set-up takes one round trip. Throws the fault of the first failed step. */

@@ -12,7 +12,7 @@ import { createClusterNodes } from "./cluster-nodes.ts";
 import { observed } from "./command-observer.ts";
 import { hashSlot } from "./hash-slot.ts";
 import { spreadKeys } from "./names.ts";
-import { RedisUnavailable, toRedisUnavailable } from "./redis-error.ts";
+import { RedisUnavailable, timedOut, toRedisUnavailable } from "./redis-error.ts";
 import type { SlotTable } from "./slot-table.ts";
 import { createSlotTable, formatServer } from "./slot-table.ts";
 import type { SpreadClient } from "./spread-client.ts";
@@ -197,8 +197,6 @@ async function send(client: RedisClient, command: Command, isAsking: boolean): P
 function before<Value>(deadlineMs: number, promise: Promise<Value>): Promise<Value> {
   const waitMs = Math.max(0, deadlineMs - performance.now());
   return withTimeout(promise, waitMs, () => {
-    throw new RedisUnavailable("timeout", "the node of the Cluster did not respond in time", {
-      cause: undefined,
-    });
+    throw timedOut("the node of the Cluster");
   });
 }

@@ -2,6 +2,7 @@ import { once } from "node:events";
 import { setImmediate as turn } from "node:timers/promises";
 import { MessageChannel } from "node:worker_threads";
 import { expect, onTestFinished, test, vi } from "vitest";
+import { stopFor } from "../../test/support/stop.ts";
 import { responseBudgetMs, withTimeout } from "./timeout.ts";
 
 test.each([
@@ -46,7 +47,7 @@ test("work that has arrived while the process was stopped decides, although its 
   await turn(); // Due timers follow before anything is read.
   const result = withTimeout(work, 5, () => "late");
   port2.postMessage("done");
-  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 20);
+  stopFor(20);
   await expect(result).resolves.toMatchObject(["done"]);
   port1.close();
 });

@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { decodeCheckResponse, encodeCheckRequest } from "../../scripts/protobuf.ts";
 import { parsedPolicy } from "../../test/support/parsed-policy.ts";
-import { PRINCIPAL } from "../../test/support/responses.ts";
+import { PRINCIPAL, PUBLIC_ALLOW } from "../../test/support/responses.ts";
 import { PLAIN_ROUTE } from "../../test/support/route.ts";
 import type { Allow, Decision } from "../core/decision/decision.ts";
 import { deny } from "../core/decision/decision.ts";
@@ -15,14 +15,7 @@ import type { TicketIssuer } from "./ticket-fragment.ts";
 const policy = parsedPolicy("{}");
 
 const route = { ...PLAIN_ROUTE, label: "/a", pattern: "/a", public: true };
-const allowed: Allow = {
-  verdict: "allow",
-  reason: "allowed",
-  route,
-  scopes: [],
-  rates: [],
-  refreshDue: false,
-};
+const allowed: Allow = { ...PUBLIC_ALLOW, route };
 
 const TICKETS: TicketIssuer = { issue: ({ family }) => `ticket of ${family}` };
 

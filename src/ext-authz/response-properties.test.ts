@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { CHECK_METHOD } from "../../scripts/protobuf.ts";
+import { PLAIN_ROUTE } from "../../test/support/route.ts";
 import { sortedResponse } from "../../test/support/sorted-response.ts";
 import type { ChargeGrant } from "../core/charges/charge-ticket.ts";
 import type { Decision, RateStatus } from "../core/decision/decision.ts";
@@ -35,16 +36,9 @@ const principals: readonly Principal[] = ["ada", "50% Zoë 🔑", "n".repeat(200
   ...(i > 1 && { owner: "acme" }),
 }));
 const routes: readonly Route[] = ["/a", "/b/**"].map((pattern, i) => ({
+  ...PLAIN_ROUTE,
   label: pattern,
   pattern,
-  methods: [],
-  hosts: [],
-  public: false,
-  scopes: [],
-  anyScope: [],
-  cost: 1,
-  charges: [],
-  mode: "enforce",
   stripCredential: i === 0,
 }));
 const route = fc.constantFrom(...routes);

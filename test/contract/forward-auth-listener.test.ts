@@ -9,6 +9,7 @@ import { createForwardCheck } from "../../src/forward-auth/forward-check.ts";
 import type { ForwardAuthServer } from "../../src/forward-auth/server.ts";
 import { startForwardAuthServer } from "../../src/forward-auth/server.ts";
 import { parsedPolicy } from "../support/parsed-policy.ts";
+import { PUBLIC_ALLOW } from "../support/responses.ts";
 import { PLAIN_ROUTE } from "../support/route.ts";
 
 const policy = parsedPolicy("{}");
@@ -22,14 +23,7 @@ let answers: string[];
 let faults: unknown[];
 let decide: (request: AuthRequest) => Decision;
 
-const allow = (): Decision => ({
-  verdict: "allow",
-  reason: "allowed",
-  route,
-  scopes: [],
-  rates: [],
-  refreshDue: false,
-});
+const allow = (): Decision => ({ ...PUBLIC_ALLOW, route });
 
 beforeEach(async () => {
   [decided, undescribed, answers, faults] = [[], [], [], []];

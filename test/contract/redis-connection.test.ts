@@ -9,6 +9,7 @@ import { newSecret } from "../support/keys.ts";
 import type { TestedRedis } from "../support/redis.ts";
 import { startRedis } from "../support/redis.ts";
 import { latchkeyUser } from "../support/redis-user.ts";
+import { stopFor } from "../support/stop.ts";
 
 const password = newSecret();
 let redis: TestedRedis;
@@ -72,11 +73,6 @@ test("no error quotes the credentials that a server without AUTH quotes", async 
   expect(inspect(error, { depth: 10 })).not.toContain(password.slice(0, 8));
   await own.stop();
 });
-
-/** Stops this process, as the kernel does with one that has used its CPU limit. */
-function stopFor(ms: number): void {
-  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms);
-}
 
 test.each([200, 1500])(
   "a process that was stopped for %d ms reads the replies that have arrived, before any timeout",

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { quotaDemand } from "../../../test/support/quota-demand.ts";
+import { PUBLIC_ALLOW } from "../../../test/support/responses.ts";
 import { PLAIN_ROUTE } from "../../../test/support/route.ts";
 import type { BucketDemand, BucketLevel, QuotaLevel } from "../limits/ports.ts";
 import type { Decision } from "./decision.ts";
@@ -25,15 +26,7 @@ describe("an explanation", () => {
   const GET_A = { method: "GET", path: "/a", key: "secret" };
 
   test("of an allowed request has the steps of the decision, and the mode of the route", async () => {
-    const allow = {
-      verdict: "allow",
-      reason: "allowed",
-      route,
-      scopes: [],
-      rates: [],
-      refreshDue: false,
-    } as const;
-    expect(await explained(GET_A, allow)).toEqual({
+    expect(await explained(GET_A, { ...PUBLIC_ALLOW, route })).toEqual({
       verdict: "allow",
       reason: "allowed",
       status: 200,

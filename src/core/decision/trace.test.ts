@@ -79,12 +79,12 @@ test("a binding is described by the networks and the certificate that it has", (
   );
 });
 
-test("granted scopes, or that there are none", () => {
+test("granted scopes, or their absence", () => {
   expect(describeScopes(["read", "write"])).toBe("read write");
   expect(describeScopes([])).toBe("no scope that its role still has");
 });
 
-test("the limits that apply, or that there are none", () => {
+test("the limits that apply, or their absence", () => {
   const burst: RateLimit = { name: "burst", per: "key", leased: true, capacity: 5, refillPerSecond: 1 };
   const quota: Quota = {
     ...{ name: "monthly", per: "owner", limit: 100, every: "month", timeZone: "UTC", unit: "tokens" },
@@ -95,7 +95,7 @@ test("the limits that apply, or that there are none", () => {
   expect(describeLimitList({ bucketPrefix: "p", rateLimits: [], quotas: [] })).toBe("no limits");
 });
 
-test("what is left of each limit, or that there are none", () => {
+test("what is left of each limit, or the absence of limits", () => {
   const left = (name: string, remaining: number) => ({ name, capacity: 5, windowSeconds: 5, remaining });
   expect(describeLimits([left("burst", 1), left("daily", 0)])).toBe("burst: 1 of 5, daily: 0 of 5");
   expect(describeLimits([])).toBe("no limits");

@@ -1,5 +1,6 @@
 import { execFileSync } from "node:child_process";
 import { expect, test } from "vitest";
+import { PUBLIC_ALLOW } from "../../../test/support/responses.ts";
 import type { Decision, Reason } from "../decision/decision.ts";
 import { deny } from "../decision/decision.ts";
 import type { Principal } from "../decision/principal.ts";
@@ -19,15 +20,7 @@ function routeOf(label: string, cost = 1): Route {
 }
 
 function allow(principal?: Principal, route = routeOf("/a")): Decision {
-  const shared = {
-    verdict: "allow",
-    reason: "allowed",
-    route,
-    scopes: [],
-    rates: [],
-    refreshDue: false,
-  } as const;
-  return principal === undefined ? shared : { ...shared, principal };
+  return { ...PUBLIC_ALLOW, route, ...(principal !== undefined && { principal }) };
 }
 
 const denied = (reason: Exclude<Reason, "allowed">, family: string) =>

@@ -1,5 +1,5 @@
 import { once } from "node:events";
-import { mkdtemp, readFile, rename, stat, unlink, writeFile } from "node:fs/promises";
+import { mkdtemp, readFile, rename, stat, unlink } from "node:fs/promises";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -15,6 +15,7 @@ import { startGrpcServer } from "../../src/grpc/server.ts";
 import { removeAtEnd } from "../support/at-end.ts";
 import { createCa } from "../support/certificates.ts";
 import { CHECK_PATH, call, connectRaw, frame as grpcFrame } from "../support/grpc-client.ts";
+import { replaceFile } from "../support/replace-file.ts";
 
 const closes: (() => unknown)[] = [];
 
@@ -293,8 +294,7 @@ describe.each(["http2", "grpc-js"] as const)("a gRPC client of %s", (transport) 
     others.close();
     await once(others, "close");
     expect(await changes.next()).toBe(true);
-    await writeFile(`${path}.new`, "no socket");
-    await rename(`${path}.new`, path);
+    await replaceFile(path, "no socket");
     expect([await changes.next(), server.isReachable()]).toEqual([false, false]);
     expect(await readFile(path, "utf8")).toBe("no socket");
     await unlink(path);

@@ -1,4 +1,4 @@
-import { rename, writeFile } from "node:fs/promises";
+import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -8,6 +8,7 @@ import { newSecret, registerKey } from "../support/keys.ts";
 import type { TestedLatchkey } from "../support/latchkey.ts";
 import { startLatchkey } from "../support/latchkey.ts";
 import { runLatchkey } from "../support/program.ts";
+import { replaceFile } from "../support/replace-file.ts";
 
 const ADMIN_TOKEN = newSecret();
 const CASES = fileURLToPath(new URL("../cases/", import.meta.url));
@@ -35,12 +36,7 @@ afterAll(async () => {
   await latchkey?.stop();
 });
 
-/** Replaces the policy file by a rename, as an editor or a ConfigMap does. */
-async function replacePolicy(text: string): Promise<void> {
-  const file = join(latchkey.cwd, "latchkey.yaml");
-  await writeFile(`${file}.new`, text);
-  await rename(`${file}.new`, file);
-}
+const replacePolicy = (text: string) => replaceFile(join(latchkey.cwd, "latchkey.yaml"), text);
 
 const routeOf = async (path: string) =>
   (await client.explain({ method: "GET", path, key: "none" })).steps[1]?.observed;
@@ -83,31 +79,6 @@ describe("a changed policy", () => {
     expect(await metrics()).toContain(`latchkey_policy_info{hash="${before}"} 1`);
     await expect.poll(latchkey.output).toContain("the old policy stays in force");
   });
-
-  test.each([
-    ["an unquoted pattern", "routes:\n  - { path: /p, public: true, hosts: [*.example.com] }\n", 2],
-    ["an alias without its anchor", "roles: *x\n", 1],
-    ["a merge key", "roles:\n  <<: *defaults\n", 2],
-    ["a merge of a scalar", "%YAML 1.1\n---\nroles:\n  <<: 3\n", 4],
-    ["an alias within its own anchor", "roles: &a\n  b: *a\n", 2],
-    ["20,000 nested lists", "[".repeat(20_000), 1],
-  ])(
-    "with %s is rejected with file and line; a running process continues, and a new one does not start",
-    async (_, text, line) => {
-      const before = await activeHash();
-      const logged = latchkey.output().length;
-      await replacePolicy(text);
-      await expect.poll(() => latchkey.output().slice(logged)).toContain(`latchkey.yaml:${line}: `);
-      expect(await activeHash()).toBe(before);
-      expect((await fetch(`http://${latchkey.ops}/readyz`)).status).toBe(200);
-      const file = join(latchkey.cwd, "latchkey.yaml");
-      const started = runLatchkey(["serve"], { POLICY_FILE: file, DATA_DIR: join(latchkey.cwd, "unused") });
-      expect(started).toMatchObject({ status: 1, stderr: expect.stringContaining(`${file}:${line}: `) });
-      const checked = runLatchkey(["policy", "check", file]);
-      expect(checked).toMatchObject({ status: 1, stderr: expect.stringContaining(`${file}:${line}: `) });
-      for (const { stderr } of [started, checked]) expect(stderr).not.toMatch(/^\s+at /m);
-    },
-  );
 
   test("is visible only to an operator", async () => {
     const anonymous = createClient({ url: `http://${latchkey.operator}` });

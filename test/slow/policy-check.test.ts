@@ -1,4 +1,4 @@
-import { rename, writeFile } from "node:fs/promises";
+import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { LatchkeyClient } from "../../src/client/client.ts";
@@ -9,6 +9,7 @@ import { newSecret } from "../support/keys.ts";
 import type { TestedLatchkey } from "../support/latchkey.ts";
 import { startLatchkey } from "../support/latchkey.ts";
 import { runHere } from "../support/program.ts";
+import { replaceFile } from "../support/replace-file.ts";
 
 const SECRETS = {
   JWT_SECRET: newSecret(),
@@ -145,11 +146,7 @@ test("the policy shows what loaded it, and why a file was rejected until it is c
   await expect.poll(async () => (await admin.policy.show()).loaded_by, WITHIN).toBe("file");
 });
 
-async function replacePolicy(text: string): Promise<void> {
-  const file = join(latchkey.cwd, "latchkey.yaml");
-  await writeFile(`${file}.new`, text);
-  await rename(`${file}.new`, file);
-}
+const replacePolicy = (text: string) => replaceFile(join(latchkey.cwd, "latchkey.yaml"), text);
 
 test("the settings have every source and no secret", async () => {
   const { settings } = await admin.settings();

@@ -1,4 +1,4 @@
-import { mkdtemp, rename, writeFile } from "node:fs/promises";
+import { mkdtemp, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -11,6 +11,7 @@ import { newSecret, readToken, registerKey } from "../support/keys.ts";
 import type { TestedLatchkey } from "../support/latchkey.ts";
 import { startLatchkey } from "../support/latchkey.ts";
 import { runHere } from "../support/program.ts";
+import { replaceFile } from "../support/replace-file.ts";
 import type { Upstream } from "../support/upstream.ts";
 import { startUpstream } from "../support/upstream.ts";
 
@@ -31,10 +32,7 @@ afterAll(async () => {
   await latchkey?.stop();
 });
 
-async function replaceKeys(...keys: readonly TestJwk[]): Promise<void> {
-  await writeFile(`${file}.new`, jwkSet(...keys));
-  await rename(`${file}.new`, file);
-}
+const replaceKeys = (...keys: readonly TestJwk[]) => replaceFile(file, jwkSet(...keys));
 
 const client = () => createClient({ url: `http://${latchkey.http}` });
 const publishedKids = async () => (await client().jwks()).keys.map(({ kid }) => kid);

@@ -1,8 +1,9 @@
-import { rename, unlink, writeFile } from "node:fs/promises";
+import { unlink } from "node:fs/promises";
 import { expect, test } from "vitest";
 import { decodeCheckResponse, encodeCheckRequest } from "../../scripts/protobuf.ts";
 import { call, connectRaw, frame } from "../support/grpc-client.ts";
 import { newSocket, startLatchkey } from "../support/latchkey.ts";
+import { replaceFile } from "../support/replace-file.ts";
 
 const POLICY = "routes: [{ path: /open, public: true }]";
 const OPEN = { method: "GET", path: "/open", host: "x", scheme: "https" };
@@ -34,8 +35,7 @@ test.each(["http2", "grpc-js"])(
     };
     try {
       expect([await readyz(), await code(before)]).toEqual([200, 0]);
-      await writeFile(`${path}.new`, "");
-      await rename(`${path}.new`, path);
+      await replaceFile(path, "");
       await told.failed.promise;
       expect([await readyz(), await code(before)]).toEqual([503, 0]);
       await unlink(path);

@@ -90,7 +90,10 @@ export interface KeyPatch {
 
 /** Without a role and an owner it applies to every key. */
 export interface CutOff {
-  /** Keys that were issued before this time (RFC 3339) are revoked. It must not be in the future. */
+  /**
+   * Keys that were issued before this time (RFC 3339) are revoked. It must not be in the future. Up to
+   * two seconds ahead it counts as now.
+   */
   readonly before: string;
   readonly role?: string;
   readonly owner?: string;

@@ -24,7 +24,7 @@ export const cutOffBody = z
   .strictObject({
     before: cutOffMoment.meta({
       description:
-        "Keys that were issued before this time (RFC 3339) are revoked. It must not be in the future.",
+        "Keys that were issued before this time (RFC 3339) are revoked. It must not be in the future. Up to two seconds ahead it counts as now.",
     }),
     role: z.string().max(64).optional(),
     owner: z.string().refine(isOwnerName, "is not the name of an owner").optional(),

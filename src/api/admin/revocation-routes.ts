@@ -1,5 +1,11 @@
 import { isFamilyId } from "../../core/keys/key-record.ts";
-import { revokeFamily, revokeIssuedBefore, revokeOne, revokeOwner } from "../../core/keys/key-revocation.ts";
+import {
+  isInFuture,
+  revokeFamily,
+  revokeIssuedBefore,
+  revokeOne,
+  revokeOwner,
+} from "../../core/keys/key-revocation.ts";
 import { isForeignId } from "../../core/policy/issuer.ts";
 import { operators } from "../http/access.ts";
 import type { ApiPorts } from "../http/calls.ts";
@@ -98,7 +104,7 @@ function cutOffRoute(ports: ApiPorts): Endpoint {
     handle: async (call) => {
       const origin = call.caller;
       const { before, role, owner } = call.body;
-      if ((before - 1) * 1000 >= ports.nowMs())
+      if (isInFuture(before, ports.nowMs()))
         return sendPathProblem(call, "before", "must not be in the future");
       // A misspelt role must fail: otherwise the operator believes that its keys are revoked.
       if (role !== undefined && !ports.policy().roles.has(role))

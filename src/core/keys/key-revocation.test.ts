@@ -6,6 +6,7 @@ import { NotReplicated } from "./commit.ts";
 import { MAX_KEY_LIFE_SECONDS } from "./key-lifecycle.ts";
 import { NEVER } from "./key-record.ts";
 import {
+  isInFuture,
   revokeByHolder,
   revokeFamily,
   revokeIssuedBefore,
@@ -175,6 +176,20 @@ describe("the incident switch", () => {
       expect(asked).toMatchObject([{ end: { before: NOW - ago } }]);
       expect(asked[0]?.requires).toEqual(isNow ? { beyondIssued: true } : undefined);
     }
+  });
+
+  test("at a moment ahead by the operator's clock counts as now, so later keys stay valid", async () => {
+    for (const ahead of [1, 2, 3]) {
+      const { registry, asked } = scriptedRegistry();
+      await revokeIssuedBefore(registry, NOW + ahead, {}, admin);
+      expect(asked).toMatchObject([{ end: { before: NOW + 1 }, requires: { beyondIssued: true } }]);
+    }
+  });
+
+  test("is not in the future up to two seconds ahead, rounded up to a whole second", () => {
+    const nowMs = NOW * 1000 + 400;
+    expect([0, 1, 3, 4].map((ahead) => isInFuture(NOW + ahead, nowMs))).toEqual([false, false, false, true]);
+    expect(isInFuture(NOW + 3, NOW * 1000)).toBe(true);
   });
 
   test("suffices if a stored cut-off of an earlier moment is as late, whatever was issued since", async () => {

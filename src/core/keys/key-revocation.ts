@@ -126,7 +126,7 @@ function cutOff(
   return retryOnConflict<Done>(async () => {
     const now = nowSeconds(deps);
     const beyondIssued = moment === "now" || moment >= now - DECIDED_WITHIN_SECONDS;
-    const before = moment === "now" ? Math.max(now + 1, least) : Math.max(moment, least);
+    const before = Math.max(moment === "now" ? now + 1 : Math.min(moment, now + 1), least);
     const ending = { kind: "cutoff", ...subject, before } as const;
     const written = await deps.store.findEnd(ending);
     if (
@@ -158,9 +158,18 @@ export interface Incident {
   readonly owner?: string;
 }
 
+/** Maximum difference in seconds between the clock of an operator and the store's. */
+const OPERATOR_AHEAD_SECONDS = 2;
+
+/** Whether a moment (NumericDate, rounded up) is in the future, and not merely now by the operator's clock. */
+export function isInFuture(moment: number, nowMs: number): boolean {
+  return (moment - 1 - OPERATOR_AHEAD_SECONDS) * 1000 >= nowMs;
+}
+
 /**
- * The incident switch: ends every key that was issued before a moment (NumericDate, at most now). Later keys are valid.
- * A moment of the last seconds counts as now, so that it includes every existing key, whichever clock dated it.
+ * The incident switch: ends every key that was issued before a moment (NumericDate, not {@link isInFuture}). Later keys are
+ * valid. A moment of the last seconds or of the next ones counts as now, so that it includes every existing key and no later
+ * one, whichever clock dated them.
  */
 export function revokeIssuedBefore(
   deps: EndDeps,

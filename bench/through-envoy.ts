@@ -79,7 +79,7 @@ async function measure({ name, url }: Candidate, token: string, seconds: number)
   const alone = await loadEnvoy(url, token, { connections: 1, seconds });
   const half = await pacedEnvoy(url, token, peak.requestsPerSecond / 2, seconds);
   const failed = peak.failed + alone.failed + half.failed;
-  // On a busy machine some Checks exceed Envoy's timeout. They are reported. More failures mean a broken candidate.
+  // Some requests of a starting candidate may fail. They are reported. More failures mean a broken candidate.
   if (failed > peak.requestsPerSecond * seconds * MAX_FAILED)
     throw new Error(`${name}: ${failed} requests failed`, { cause: { peak, alone, half } });
   return {

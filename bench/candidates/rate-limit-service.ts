@@ -10,6 +10,7 @@ import { removeAtEnd } from "../../test/support/at-end.ts";
 import type { TestedRedis } from "../../test/support/redis.ts";
 import { freePort } from "../../test/support/redis.ts";
 import { pin } from "../processes.ts";
+import { CALL_TIMEOUT } from "./envoy.ts";
 
 export const DOMAIN = "bench";
 /** One limit for each value that is never reached. Latchkey's policy takes the same list. */
@@ -31,7 +32,7 @@ export function rateLimitFilter(action: object): object {
       "@type": "type.googleapis.com/envoy.extensions.filters.http.ratelimit.v3.RateLimit",
       domain: DOMAIN,
       failure_mode_deny: true,
-      timeout: "0.5s",
+      timeout: CALL_TIMEOUT,
       enable_x_ratelimit_headers: "DRAFT_VERSION_03",
       rate_limit_service: {
         transport_api_version: "V3",

@@ -88,8 +88,14 @@ export function createNodeServer(
     unidentified.add(name, socket, socket.remoteAddress ?? "");
     socket.once("close", () => unidentified.remove(name));
   });
-  // Closes a connection whose client neither reads its response nor sends anything.
+  // Closes a connection whose client neither reads its response nor sends anything. The client of a call that takes long, such as an
+  // import, has nothing to send or read. `requestTimeout` ends a request whose body does not arrive.
   server.timeout = timeouts.requestMs;
+  server.on("timeout", (socket) => {
+    if ((pipelined.get(socket) ?? 0) > 0 && socket.writableLength === 0)
+      socket.setTimeout(timeouts.requestMs);
+    else socket.destroy();
+  });
   return server;
 }
 

@@ -242,3 +242,14 @@ test("a connection whose client does not read its response is closed after the t
   await expect.poll(() => establishedAt(port)).toBe(0);
   socket.destroy();
 });
+
+test("a call that takes longer than the timeout keeps its connection, and is answered", async () => {
+  const socket = connect(await open(SHORT_TIMEOUTS), "127.0.0.1");
+  socket.write("GET /slow HTTP/1.1\r\nhost: x\r\n\r\n");
+  await called.promise;
+  const response = readToEnd(socket);
+  // Nothing tells that a connection has outlasted its timeout.
+  await pause(2.5 * SHORT_TIMEOUTS.requestMs);
+  respond();
+  expect(await response).toMatch(/^HTTP\/1.1 204 /);
+});

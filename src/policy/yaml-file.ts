@@ -57,7 +57,9 @@ export function readYaml(text: string, fileName: string): YamlResult {
 /** YAML 1.1 reads `010` as 8, `yes` as true and `1:30` as 90. */
 function versionProblems({ directives }: Document.Parsed, fileName: string): string[] {
   const version = directives.yaml.explicit === true ? directives.yaml.version : "1.2";
-  return version === "1.2" ? [] : [`${fileName}:1: the file is read as YAML 1.2, not ${version}: remove %YAML`];
+  return version === "1.2"
+    ? []
+    : [`${fileName}:1: the file is read as YAML 1.2, not ${version}: remove %YAML`];
 }
 
 /** Problems of aliases (unknown or recursive; mostly patterns without quotes) and of merge keys. */

@@ -77,8 +77,13 @@ export function showOverride(io: Io, options: SubjectOptions): Promise<number> {
     ];
     for (const line of lines) io.print(visible(line));
     if (found.quotas === null) return;
-    const rows = found.quotas.map(({ name, limit, extra }) => [name, String(limit), String(extra)]);
-    io.print(formatTable(["quota", "limit", "extra"], rows));
+    const rows = found.quotas.map(({ name, limit, extra, extra_until: until }) => [
+      name,
+      String(limit),
+      String(extra),
+      until ?? "-",
+    ]);
+    io.print(formatTable(["quota", "limit", "extra", "extra until"], rows));
   });
 }
 

@@ -353,6 +353,8 @@ describe.each(["embedded", "redis"])("with the %s store", (store) => {
     const lines = (await run("list", "--json")).stdout.trim().split("\n");
     expect(lines.map((line) => JSON.parse(line).owner)).toContain(owner);
     expect((await run("list", "--plan", "silver")).stdout).toBe("No overrides.\n");
+    const endless = await run("set", "--owner", owner, "--plan", "gold", "--until", "999999999d");
+    expect([endless.status, endless.stderr]).toEqual([2, expect.stringContaining("before the year 10000")]);
     expect((await run("clear", "--owner", owner)).stdout).toBe(`cleared: owner ${owner}\n`);
     expect((await run("show", "--owner", owner)).status).toBe(1);
     for (const args of [

@@ -177,7 +177,7 @@ function enterWindow(counter: QuotaCounter, windows: Windows, nowMs: number): nu
 
 /**
  * A policy can give a quota a longer window, within which that of the counter has begun. The extra units of the longer one apply: an
- * instance tells clients so.
+ * instance reports them to clients.
  */
 function extraUnits({ windowMs }: QuotaCounter, { windows, extra }: QuotaStep, nowMs: number): number {
   const [beginMs, overMs] = presentWindow(windows, nowMs);

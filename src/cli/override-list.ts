@@ -49,10 +49,11 @@ function planOf({ plan, plan_known: isKnown }: AppliedOverride): string {
   return `${plan ?? "-"}${isKnown ? "" : " (not in the policy)"}`;
 }
 
-/** As `latchkey limits set --quota` takes them. */
+/** As `latchkey limits set --quota` takes them, without extra units whose window is over: they would be granted again. */
 function quotasOf({ quotas }: AppliedOverride): string {
-  const list = (quotas ?? []).map(
-    ({ name, limit, extra }) => `${name}=${limit}${extra > 0 ? `+${extra}` : ""}`,
-  );
+  const list = (quotas ?? []).map(({ name, limit, extra, extra_until: until }) => {
+    const isOver = until !== null && Date.parse(until) <= Date.now();
+    return `${name}=${limit}${extra > 0 && !isOver ? `+${extra}` : ""}`;
+  });
   return list.length === 0 ? "-" : list.join(" ");
 }

@@ -77,8 +77,13 @@ export function showOverride(io: Io, options: SubjectOptions): Promise<number> {
     ];
     for (const line of lines) io.print(visible(line));
     if (found.quotas === null) return;
-    const rows = found.quotas.map(({ name, limit, extra }) => [name, String(limit), String(extra)]);
-    io.print(formatTable(["quota", "limit", "extra"], rows));
+    const rows = found.quotas.map(({ name, limit, extra, extra_until: until }) => [
+      name,
+      String(limit),
+      String(extra),
+      until ?? "-",
+    ]);
+    io.print(formatTable(["quota", "limit", "extra", "extra until"], rows));
   });
 }
 
@@ -110,10 +115,16 @@ function overrideOf({ plan, quota, note, until }: SetOptions): LimitOverride {
   };
 }
 
+/** RFC 3339 has no later year. */
+const YEAR_10000_MS = Date.UTC(10_000, 0);
+
 /** A duration counts from this machine's time. */
 function momentOf(text: string): string {
   const seconds = parseDuration(text);
-  return seconds === undefined ? text : new Date(Date.now() + seconds * 1000).toISOString();
+  if (seconds === undefined) return text;
+  const moment = new Date(Date.now() + seconds * 1000);
+  if (!(moment.getTime() < YEAR_10000_MS)) throw new UsageError("--until must end before the year 10000");
+  return moment.toISOString();
 }
 
 const QUOTA = /^([A-Za-z][\w-]*)=(\d{1,13})(?:\+(\d{1,13}))?$/;

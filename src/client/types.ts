@@ -393,6 +393,11 @@ export interface AppliedOverride {
         readonly name: string;
         readonly limit: number;
         readonly extra: number;
+        /**
+         * The end of the window in which `extra` applies. Null without `extra`, or if the policy does not have
+         * the quota.
+         */
+        readonly extra_until: string | null;
       }[]
     | null;
   readonly note: string | null;

@@ -5,7 +5,10 @@ import { readYaml } from "./yaml-file.ts";
 /** What an override gives the owner or the family of a key. */
 const caseOverride = z.strictObject({
   plan: name.optional(),
-  quotas: z.array(z.strictObject({ name, limit: z.int().min(0) })).optional(),
+  quotas: z
+    .array(z.strictObject({ name, limit: z.int().min(0) }))
+    .min(1)
+    .optional(),
 });
 
 const caseKey = z.strictObject({
@@ -77,7 +80,9 @@ export function parseCases(text: string, fileName: string): CaseFileResult {
   if (!yaml.ok) return yaml;
   const parsed = caseFile.safeParse(yaml.value);
   const problems = parsed.success
-    ? unknownKeys(parsed.data).map(({ path, message }) => yaml.problemAt(path, message))
+    ? [...unknownKeys(parsed.data), ...conflictingOverrides(parsed.data)].map(({ path, message }) =>
+        yaml.problemAt(path, message),
+      )
     : parsed.error.issues.map(({ path, message }) => yaml.problemAt(path, `${path.join(".")}: ${message}`));
   if (!parsed.success || problems.length > 0) return { ok: false, problems };
   return { ok: true, file: parsed.data, lineOf: (index) => yaml.lineOf(["cases", index]) };
@@ -89,4 +94,18 @@ function unknownKeys({ keys, cases }: CaseFile) {
       ? []
       : [{ path: ["cases", index, "key"], message: `there is no key "${key}"` }],
   );
+}
+
+/** All keys of an owner share its override, so a file gives it once, or always the same. */
+function conflictingOverrides({ keys }: CaseFile) {
+  const first = new Map<string, { readonly key: string; readonly text: string }>();
+  return Object.entries(keys).flatMap(([key, { owner, overrides }]) => {
+    if (owner === undefined || overrides?.owner === undefined) return [];
+    const text = JSON.stringify(overrides.owner);
+    const known = first.get(owner) ?? { key, text };
+    first.set(owner, known);
+    if (known.text === text) return [];
+    const message = `the key "${known.key}" gives the owner "${owner}" another override`;
+    return [{ path: ["keys", key, "overrides", "owner"], message }];
+  });
 }

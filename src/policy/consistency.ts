@@ -1,9 +1,10 @@
 import { OPERATOR_SCOPES } from "../core/keys/operator.ts";
-import type { RateLimit, Role } from "../core/policy/policy.ts";
+import type { Quota, RateLimit, Role } from "../core/policy/policy.ts";
 import { routeConflicts } from "../core/policy/route-conflicts.ts";
 import { parsePattern } from "../core/policy/route-pattern.ts";
 import type { Route } from "../core/policy/route-table.ts";
 import { scopesSuffice } from "../core/policy/scopes.ts";
+import { countsRequests } from "../core/quotas/quota-demand.ts";
 import { repeatedLimitProblems } from "./plan-problems.ts";
 import type { Problem } from "./problem.ts";
 import { didYouMean } from "./suggestion.ts";
@@ -77,6 +78,35 @@ function tooCostly(
         .filter((limit) => limit.capacity < route.cost)
         .map((limit) => ({ holder: role.plan === undefined ? role.name : `plan ${role.plan.name}`, limit })),
     );
+}
+
+/**
+ * Routes that take more than a whole quota of a role or its plan: they are never served. A quota of 0 is meant so. Few routes take
+ * more than the smallest quota, and only these are compared with each role.
+ */
+export function costWarnings(routes: readonly Route[], roles: ReadonlyMap<string, Role>): readonly string[] {
+  const limited = [...roles.values()].map((role) => {
+    const quotas = (role.plan?.quotas ?? role.quotas).filter(({ limit }) => limit > 0);
+    return { role, quotas, smallest: Math.min(...quotas.map(({ limit }) => limit)) };
+  });
+  return routes.flatMap((route) => {
+    const most = route.public ? 0 : Math.max(route.cost, route.reserve?.amount ?? 0);
+    return limited
+      .filter(({ role, smallest }) => smallest < most && scopesSuffice([...role.scopes], route))
+      .flatMap(({ role, quotas }) =>
+        quotas
+          .filter((quota) => quota.limit < takenFrom(quota, route))
+          .map(
+            (quota) =>
+              `${route.label} has no effect for the role ${role.name}: it takes ${takenFrom(quota, route)}, above the quota "${quota.name}" (${quota.limit})`,
+          ),
+      );
+  });
+}
+
+function takenFrom({ unit }: Quota, { cost, reserve }: Route): number {
+  if (countsRequests({ unit })) return cost;
+  return reserve?.unit === unit ? reserve.amount : 0;
 }
 
 /** Pairs of routes that match the same request with equal precedence. */

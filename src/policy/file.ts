@@ -7,7 +7,7 @@ import { visible } from "../core/escape-text.ts";
 import type { Mode, Plan, Policy, Role } from "../core/policy/policy.ts";
 import type { Route, RouteTable } from "../core/policy/route-table.ts";
 import { createRouteTable } from "../core/policy/route-table.ts";
-import { conflictProblems, roleProblems, routeProblems } from "./consistency.ts";
+import { conflictProblems, costWarnings, roleProblems, routeProblems } from "./consistency.ts";
 import { issuerProblems, toIssuer } from "./issuers.ts";
 import { toPlans, toQuotaCounts, toQuotas, toRateLimits } from "./limit-lists.ts";
 import { planProblems } from "./plan-problems.ts";
@@ -248,9 +248,10 @@ export function toPolicy(
 ): Policy {
   const { requests } = document.audit;
   const plans = toPlans(document);
+  const roles = toRoles(document, source, plans);
   return {
     hash: createHash("sha256").update(source.text).digest("hex").slice(0, 12),
-    roles: toRoles(document, source, plans),
+    roles,
     plans,
     quotaCounts: toQuotaCounts(document),
     units: toUnits(document),
@@ -273,7 +274,7 @@ export function toPolicy(
     rateLimitDomains: toRateLimitDomains(document.rate_limit_service),
     audit: { ...document.audit, requests: requests === "refusals" ? "denials" : requests },
     deprecations: requests === "refusals" ? [REFUSALS_RENAMED] : [],
-    warnings: unitWarnings(document, routes),
+    warnings: [...unitWarnings(document, routes), ...costWarnings(routes, roles)],
     legacyRateLimit: document.headers.legacy_ratelimit,
     pathParams: document.requests.path_params,
     ...(document.requests.preflights === "allow" && {

@@ -39,6 +39,33 @@ test("a quota whose unit no route charges is a warning", () => {
   ]);
 });
 
+test("a route that takes more than a whole quota of a role is a warning, unless the quota is 0", () => {
+  const parsed = parsePolicy({
+    text: `
+plans: { small: { quotas: [{ name: p, per: key, limit: 5, every: day }] } }
+units: { tokens: {} }
+roles:
+  basic:
+    scopes: [a]
+    ttl: 1d
+    refresh_window: 1d
+    quotas:
+      - { name: q, per: key, limit: 10, every: day, unit: tokens }
+      - { name: r, per: key, limit: 0, every: day }
+  planned: { scopes: [a, b], ttl: 1d, refresh_window: 1d, plan: small }
+routes:
+  - { path: /a, scopes: [a], charge: [tokens], reserve: { unit: tokens, amount: 11 }, cost: 5 }
+  - { path: /b, scopes: [b], charge: [tokens], reserve: { unit: tokens, amount: 11 }, cost: 6 }
+  - { path: /c, public: true, cost: 6 }
+`,
+    fileName: "p",
+  });
+  expect(parsed.ok ? parsed.policy.warnings : parsed.problems).toEqual([
+    '/a has no effect for the role basic: it takes 11, above the quota "q" (10)',
+    '/b has no effect for the role planned: it takes 6, above the quota "p" (5)',
+  ]);
+});
+
 test.each([
   ["units: { requests: {} }", "units.requests: is counted by every Check: choose another name"],
   ["routes: [{ path: /a, charge: [tokens] }]", 'routes[0].charge[0]: unknown unit "tokens": add it to units'],

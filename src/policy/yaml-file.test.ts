@@ -42,6 +42,12 @@ test.each([
   ["a merge of a scalar", "roles:\n  <<: 3\n", /^p\.yaml:2: YAML merge keys/],
   ["a merge of a scalar in YAML 1.1", "%YAML 1.1\n---\nroles:\n  <<: 3\n", /^p\.yaml:\d: .*[Mm]erge/],
   [
+    "an alias as a name, behind which the same name can stand twice",
+    "plans:\n  &x free: 1\n  *x : 2\n",
+    /^p\.yaml:3: the alias \*x is a name: write the name out/,
+  ],
+  ["YAML 1.1, which reads 010 as 8", "%YAML 1.1\n---\nlimit: 010\n", /^p\.yaml:1: .* YAML 1\.2, not 1\.1/],
+  [
     "an alias within its own anchor",
     "a: 1\nroles: &a\n  b: [*a]\n",
     /^p\.yaml:3: the alias \*a stands within its own anchor/,

@@ -1,5 +1,5 @@
 import type { Document } from "yaml";
-import { isScalar, LineCounter, parseDocument, visit } from "yaml";
+import { isAlias, isScalar, LineCounter, parseDocument, visit } from "yaml";
 import { visible } from "../core/escape-text.ts";
 import { lineOfPath } from "./lines.ts";
 
@@ -38,6 +38,7 @@ export function readYaml(text: string, fileName: string): YamlResult {
     const problems = [
       ...[...yaml.errors, ...yaml.warnings].map(({ pos, message }) => `${at(pos[0])}: ${explain(message)}`),
       ...referenceProblems(yaml, at),
+      ...versionProblems(yaml, fileName),
     ];
     // One mistake can cause a thousand follow-up problems.
     if (problems.length > 0) return reject(...[...new Set(problems)].slice(0, MAX_PROBLEMS));
@@ -51,6 +52,14 @@ export function readYaml(text: string, fileName: string): YamlResult {
   } catch (error) {
     return reject(`${fileName}:1: the file cannot be read as YAML: ${parserProblem(error)}`);
   }
+}
+
+/** YAML 1.1 reads `010` as 8, `yes` as true and `1:30` as 90. */
+function versionProblems({ directives }: Document.Parsed, fileName: string): string[] {
+  const version = directives.yaml.explicit === true ? directives.yaml.version : "1.2";
+  return version === "1.2"
+    ? []
+    : [`${fileName}:1: the file is read as YAML 1.2, not ${version}: remove %YAML`];
 }
 
 /** Problems of aliases (unknown or recursive; mostly patterns without quotes) and of merge keys. */
@@ -68,6 +77,9 @@ function referenceProblems(yaml: Document.Parsed, at: (offset: number) => string
         problems.push(`${place}: the alias *${alias.source} stands within its own anchor`);
     },
     Pair(_, { key }) {
+      // The parser compares the texts of names, so that it would not find a second one behind an alias.
+      if (isAlias(key))
+        problems.push(`${at(key.range?.[0] ?? 0)}: the alias *${key.source} is a name: write the name out`);
       if (isScalar(key) && key.source === "<<")
         problems.push(
           `${at(key.range?.[0] ?? 0)}: YAML merge keys (<<) are not supported: write the fields out`,

@@ -103,3 +103,10 @@ test("the policy's phase is stored once, and followed until an operator chooses 
   await second.follow("gradual");
   expect(second.state()).toMatchObject({ phase: "deprecated", chosen: true, version: NOW * 1000 });
 });
+
+test("a reloaded policy in the phase `deprecated` keeps its date if the store has lost it", async () => {
+  const store = storeWith(undefined);
+  const known: MigrationState = { phase: "deprecated", chosen: false, version: 4, deprecatedAt: NOW - 99 };
+  await instanceOn(store, known).follow("deprecated");
+  expect(store.written).toMatchObject([{ state: { ...known, version: 5 } }]);
+});

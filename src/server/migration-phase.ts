@@ -38,7 +38,7 @@ export function createMigrationPhase({ migration, keys, clock, log }: MigrationP
       if (known.chosen || (from !== undefined && known.phase === phase)) return;
       const nowSeconds = Math.floor(clock.storeNowMs() / 1000);
       // The version is not that of the time: another instance may know an operator's step that the store has lost.
-      const to = enterPhase(from, phase, false, nowSeconds, known.version + 1);
+      const to = enterPhase(known, phase, false, nowSeconds);
       const audit = phase === "silent" && from === undefined ? [] : [phaseEvent(phase, clock)];
       if (!(await step({ from, to }, audit))) continue;
       migration.applyState(to);

@@ -57,3 +57,37 @@ test("no explanation contains a key", async () => {
   expect(text).not.toMatch(/eyJ[A-Za-z0-9_-]{10}/);
   expect(text).not.toContain("garbage");
 });
+
+test("keys whose names begin alike are different keys of different families", async () => {
+  const cases = parseCases(
+    `
+keys:
+  basic-customer-good: { role: basic }
+  basic-customer-revoked: { role: basic, state: revoked }
+  basic-customer-planned: { role: basic, overrides: { family: { plan: none } } }
+cases:
+  - { name: good, request: GET /a, key: basic-customer-good, expect: allowed }
+  - { name: revoked, request: GET /a, key: basic-customer-revoked, expect: key_revoked }
+`,
+    "c.yaml",
+  );
+  const policy = parsedPolicy(`
+roles: { basic: { scopes: [a], ttl: 7d, refresh_window: 1d } }
+routes: [{ path: /a, scopes: [a] }]
+`);
+  const results = cases.ok ? await runCases(cases.file, policy) : expect.fail(cases.problems.join("\n"));
+  expect(results.flatMap(({ problems }) => problems)).toEqual([]);
+});
+
+test("a file that gives one owner two overrides is rejected with its line", () => {
+  const keys = (plan: string) => `
+keys:
+  first: { role: basic, owner: acme, overrides: { owner: { plan: team } } }
+  second: { role: basic, owner: acme, overrides: { owner: { plan: ${plan} } } }
+cases: [{ name: c, request: GET /a, key: first, expect: allowed }]
+`;
+  expect(parseCases(keys("team"), "c.yaml").ok).toBe(true);
+  expect(parseCases(keys("free"), "c.yaml")).toMatchObject({
+    problems: ['c.yaml:4: the key "first" gives the owner "acme" another override'],
+  });
+});

@@ -185,7 +185,11 @@ test("shows hostile values as text, however long they are", async () => {
       overrides: [
         {
           ...{ owner: null, family: long, plan: long, plan_known: false, note: long },
-          ...{ quotas: [{ name: long, limit: 1, extra: 1 }], set_at: counted.as_of, expires_at: null },
+          ...{
+            quotas: [{ name: long, limit: 1, extra: 1, extra_until: null }],
+            set_at: counted.as_of,
+            expires_at: null,
+          },
         },
       ],
     },

@@ -142,8 +142,13 @@ describe.each(["embedded", "redis"])("with the %s store", (store) => {
       plan: null,
       note: null,
       expires_at: null,
-      quotas: [{ name: "monthly", limit: 10 ** 12, extra: 0 }],
+      quotas: [{ name: "monthly", limit: 10 ** 12, extra: 0, extra_until: null }],
     });
+    await admin.limits.setOverride({ owner }, { quotas: [{ name: "monthly", limit: 1, extra: 2 }] });
+    const { quotas, version } = await admin.limits.showOverride({ owner });
+    const setAt = new Date(version);
+    const endMs = Date.UTC(setAt.getUTCFullYear(), setAt.getUTCMonth() + 1);
+    expect(quotas?.map(({ extra_until: until }) => Date.parse(until ?? ""))).toEqual([endMs]);
     await admin.limits.clearOverride({ owner });
     await admin.limits.clearOverride({ owner });
     await expect(admin.limits.showOverride({ owner })).rejects.toMatchObject({ status: 404 });
@@ -338,7 +343,7 @@ describe.each(["embedded", "redis"])("with the %s store", (store) => {
     const shown = await run("show", "--owner", owner);
     expect(shown.stdout).toMatch(
       new RegExp(
-        `^owner ${owner}, set at \\S+Z, until \\S+Z\nplan: gold\nnote: why\nQUOTA +LIMIT +EXTRA\nmonthly +10 +5\n$`,
+        `^owner ${owner}, set at \\S+Z, until \\S+Z\nplan: gold\nnote: why\nQUOTA +LIMIT +EXTRA +EXTRA UNTIL\nmonthly +10 +5 +\\S+Z\n$`,
       ),
     );
     expect((await run("plans")).stdout).toMatch(/^gold: \d+ overrides$/m);
@@ -348,6 +353,8 @@ describe.each(["embedded", "redis"])("with the %s store", (store) => {
     const lines = (await run("list", "--json")).stdout.trim().split("\n");
     expect(lines.map((line) => JSON.parse(line).owner)).toContain(owner);
     expect((await run("list", "--plan", "silver")).stdout).toBe("No overrides.\n");
+    const endless = await run("set", "--owner", owner, "--plan", "gold", "--until", "999999999d");
+    expect([endless.status, endless.stderr]).toEqual([2, expect.stringContaining("before the year 10000")]);
     expect((await run("clear", "--owner", owner)).stdout).toBe(`cleared: owner ${owner}\n`);
     expect((await run("show", "--owner", owner)).status).toBe(1);
     for (const args of [

@@ -58,7 +58,19 @@ export const overrideResponse = z
     plan_known: z
       .boolean()
       .meta({ description: "False if the policy does not have the plan. Then it does not apply." }),
-    quotas: z.array(z.object({ name: z.string(), limit: z.int(), extra: z.int() })).nullable(),
+    quotas: z
+      .array(
+        z.object({
+          name: z.string(),
+          limit: z.int(),
+          extra: z.int(),
+          extra_until: timestamp.nullable().meta({
+            description:
+              "The end of the window in which `extra` applies. Null without `extra`, or if the policy does not have the quota.",
+          }),
+        }),
+      )
+      .nullable(),
     note: z.string().nullable(),
     version: z.int().meta({ description: "Another one after each change." }),
     set_at: timestamp,

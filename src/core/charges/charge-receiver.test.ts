@@ -86,7 +86,6 @@ describe("a charge that counts nothing", () => {
     ["expired_ticket", {}, { afterMs: 2 * HOUR_MS + 1 }],
     ["no_amount", { amount: undefined }, {}],
     ["no_quota", {}, { ticket: { key: { ...ticket.key, role: "removed" } } }],
-    ["too_much", { amount: 101 }, {}],
     ["too_much", { unit: "images", amount: 6 }, {}],
   ])("is %s, and names its ticket: %j", (result, more, situation) => {
     const { settled, added, ticket: known } = receive(more, situation);
@@ -130,6 +129,16 @@ describe("a charge that counts", () => {
     expect(charges({ unit: "images", amount: 5 })).toHaveLength(1);
     expect(charges({ amount: 0 })).toHaveLength(2);
     expect(charges({}, { afterMs: 2 * HOUR_MS })).toHaveLength(2);
+  });
+
+  test("exhausts every quota of a unit without max_charge if it is above all of them", () => {
+    expect(charges({ amount: 101 })).toMatchObject([{ amount: 100 }, { amount: 100 }]);
+    const reserved = { unit: "tokens", amount: 800, quotas: ["daily"] };
+    const reserving = { ticket: { grant: { ...ticket.grant, reserved } } };
+    expect(charges({ amount: 900 }, reserving)).toMatchObject([
+      { amount: 800, reserved: 800 },
+      { amount: 800 },
+    ]);
   });
 
   test("of a request in shadow mode goes to the counters of shadow mode", () => {

@@ -1,6 +1,6 @@
 import { appliedLimits } from "../limits/applied-limits.ts";
 import type { OverrideFinder } from "../overrides/override-view.ts";
-import type { ChargedUnit, Policy } from "../policy/policy.ts";
+import type { Policy } from "../policy/policy.ts";
 import { createCalendars } from "../quotas/calendar.ts";
 import type { QuotaDemand } from "../quotas/quota-demand.ts";
 import { chargedDemands, unitLimit } from "../quotas/quota-demand.ts";
@@ -128,12 +128,21 @@ function accept(
   if (amount === undefined) return reject("no_amount", ticket);
   const demands = demandsOf(ticket, unit);
   if (demands.length === 0) return reject("no_quota", ticket);
-  if (amount > maxCharge(known, demands, storeNowMs())) return reject("too_much", ticket);
-  return { unit, amount, ticket, demands, isFallback };
+  if (amount > (known.maxCharge ?? Number.POSITIVE_INFINITY)) return reject("too_much", ticket);
+  const most = known.maxCharge ?? largestCharge(ticket, demands, storeNowMs());
+  return { unit, amount: Math.min(amount, most), ticket, demands, isFallback };
 }
 
-function maxCharge({ maxCharge: max }: ChargedUnit, demands: readonly QuotaDemand[], nowMs: number): number {
-  return max ?? Math.max(...demands.map((demand) => unitLimit(demand, nowMs)));
+/**
+ * Without `max_charge`. More exhausts every quota anyway, and counts as this much: if it counted nothing, requests that use more than
+ * a small limit, such as one that an operator has just lowered, would never exhaust it. What a request has reserved stays charged.
+ */
+function largestCharge(
+  { grant: { reserved } }: ChargeTicket,
+  demands: readonly QuotaDemand[],
+  nowMs: number,
+): number {
+  return Math.max(reserved?.amount ?? 0, ...demands.map((demand) => unitLimit(demand, nowMs)));
 }
 
 /** Charges every quota of the unit. The first one decides about what became of the charge. */

@@ -68,11 +68,21 @@ test("a choice supersedes a later one that the store has lost and this instance 
   expect(await setPhase(deps, "removed", admin, "active")).toBe("done");
   expect(asked).toMatchObject([
     {
-      migration: { from: REMOVED, to: { ...REMOVED, version: NOW * 1000 + 8 } },
+      migration: { from: REMOVED, to: { ...REMOVED, deprecatedAt: NOW, version: NOW * 1000 + 8 } },
       audit: [{ reason: "removed" }],
     },
   ]);
 });
+
+test.each([undefined, { phase: "active", chosen: true, version: 5 }] as const)(
+  "a step from `deprecated` keeps its date if the store has lost it, so that no ended key becomes valid again: %j",
+  async (left) => {
+    const deprecated: MigrationState = { ...REMOVED, phase: "deprecated", deprecatedAt: NOW - 4_000_000 };
+    const { deps, asked } = start(left, deprecated);
+    expect(await setPhase(deps, "removed", admin, "deprecated")).toBe("done");
+    expect(asked).toMatchObject([{ migration: { from: left, to: { deprecatedAt: NOW - 4_000_000 } } }]);
+  },
+);
 
 test("a choice is made again if another step came first", async () => {
   const { deps, asked } = start(undefined, undefined, [{ kind: "conflict" }]);

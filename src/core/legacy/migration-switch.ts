@@ -35,7 +35,7 @@ export function setPhase(
     const now = nowSeconds(deps);
     // The version is that of the time, and is also written if nothing changes: another instance may know a later step that the
     // store has lost, and would write it back.
-    const to = enterPhase(from, phase, chosen, now, Math.max(known.version + 1, now * 1000));
+    const to = enterPhase(known, phase, chosen, now, now * 1000);
     const isChange = [from, known].some((state) => state?.phase !== phase || state.chosen !== chosen);
     const event = { ...auditEvent(deps, origin, "migration_phase_set", {}), reason: wanted };
     const audit = isChange ? [event] : [];

@@ -13,6 +13,7 @@ test.each([
 const NOT_NORMALISED = "is not a normalised path";
 const NOT_AT_THE_END = "** is only allowed at the end";
 const NOT_A_SEGMENT = "a * must be a whole segment";
+const NO_ESCAPED_STAR = "%2A would be a *";
 test.each([
   ["a", NOT_NORMALISED],
   ["/a?b", NOT_NORMALISED],
@@ -25,6 +26,9 @@ test.each([
   ["/a*", NOT_A_SEGMENT],
   ["/**x", NOT_A_SEGMENT],
   ["/***", NOT_A_SEGMENT],
+  ["/a/%2A", NO_ESCAPED_STAR],
+  ["/a/%2a%2A", NO_ESCAPED_STAR],
+  ["/%2a/b", NO_ESCAPED_STAR],
 ])("%s is no pattern, and its author learns why", (text, why) => {
   const parsed = parsePattern(text);
   expect(parsed).toEqual({ ok: false, why: expect.stringContaining(why) });

@@ -9,6 +9,8 @@ export function parsePattern(
 ): { readonly ok: true; readonly value: Pattern } | { readonly ok: false; readonly why: string } {
   const normal = normalisePath(text, "reject");
   if (!normal.ok || text.includes("?")) return { ok: false, why: `"${text}" is not a normalised path` };
+  if (/%2a/i.test(text))
+    return { ok: false, why: `in "${text}", %2A would be a *: a pattern cannot name this character` };
   const segments = normal.value.segments;
   for (const [index, segment] of segments.entries()) {
     if (segment === "**" && index !== segments.length - 1)

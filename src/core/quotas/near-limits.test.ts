@@ -109,3 +109,15 @@ test("counters in shadow mode that are far beyond their limit hide no enforced o
   const { counters } = await near([use("quota/key:daily:a", { used: 95 })], exceeded);
   expect(counters.enforce.map(({ subject }) => subject)).toEqual(["a"]);
 });
+
+test("lists a counter whose window began within a longer one of a new policy", async () => {
+  const owned = (subject: string, windowMs: number) =>
+    use(`quota/owner:shared:${subject}`, { windowMs, used: 90 });
+  const { counters } = await near([
+    owned("a", DAY_MS),
+    owned("b", Date.UTC(2026, 11, 1) - 1),
+    owned("c", Date.UTC(2026, 11, 1)),
+    owned("d", Date.UTC(2026, 10, 1) - 1),
+  ]);
+  expect(counters.enforce.map(({ subject }) => subject)).toEqual(["a", "b"]);
+});

@@ -75,7 +75,8 @@ function nearLimit(
   if (count === undefined || !isSubject(per, count.per) || limit <= 0) return undefined;
   const { startMs, endMs } = windowsOf(count);
   const percent = Math.floor((100 * (used + leased)) / limit);
-  if (windowMs !== startMs || percent < MIN_PERCENT) return undefined;
+  // A policy can give a quota a longer window, within which that of the counter has begun.
+  if (windowMs < startMs || windowMs >= endMs || percent < MIN_PERCENT) return undefined;
   const mode = shadow === undefined ? "enforce" : "shadow";
   return { ...count, quota, subject, mode, used, leased, limit, percent, resetsAtMs: endMs };
 }

@@ -159,6 +159,15 @@ describe("the limit", () => {
     expect(counter.limit).toBe(120);
   });
 
+  test("has the extra units of a longer window of a new policy, within which that of the counter began", () => {
+    const day = { startMs: T - 5 * HOUR_MS, endMs: T + 19 * HOUR_MS, nextEndMs: T + 43 * HOUR_MS };
+    const extra = { units: 20, windowMs: day.startMs };
+    expect(stepOn(used(100), 0, { windows: day, extra }).freeUnits).toBe(20);
+    const later = used(100, day.endMs);
+    expect(stepOn(later, 0, { windows: day, extra }).freeUnits).toBe(0);
+    expect(stepOn(later, 0, { windows: day, extra: { units: 7, windowMs: day.endMs } }).freeUnits).toBe(7);
+  });
+
   test("can be below what is used, which leaves nothing free and is no debt", () => {
     expect(stepOn(used(150), 0)).toMatchObject({ used: 150, freeUnits: 0 });
   });
@@ -232,6 +241,13 @@ describe("a posting of what was admitted without the store", () => {
     expect(stepOn(ahead(), 0, posting(1, 5, { window: T + HOUR_MS })).posted).toBe("counted");
     expect(stepOn(ahead(), 0, posting(1, 5)).posted).toBe("void");
     expect(stepOn(ahead(), 0, posting(1, 5, { window: T + 2 * HOUR_MS })).posted).toBeUndefined();
+  });
+
+  test("does not change the limit that operators see, because it comes without one", () => {
+    const counter = used(0);
+    stepOn(counter, 0);
+    stepOn(counter, 0, { ...posting(1, 30), limit: 0 });
+    expect(counter).toMatchObject({ used: 30, limit: 100 });
   });
 
   test("never makes the number of used units inexact", () => {

@@ -18,7 +18,7 @@ export interface QuotaCounter {
    * has returned units of a reservation whose lease is still outstanding.
    */
   used: number;
-  /** The limit of the last step, with extra units. It only informs operators. 0: none was stored. */
+  /** The limit of the last step but a posting, with extra units. It only informs operators. 0: none was stored. */
   limit: number;
   /** The highest threshold that was reported in this window. */
   reported: Threshold | 0;
@@ -116,11 +116,12 @@ export function quotaStep(
   const nowMs = Math.floor(nowUs / 1000);
   const { windows, settlements, request, posting, charge } = step;
   if (nowMs < windows.startMs || nowMs >= windows.nextEndMs) return outsideReply(nowMs);
-  const beginMs = nowMs < windows.endMs ? windows.startMs : windows.endMs;
+  const [beginMs] = presentWindow(windows, nowMs);
   const endMs = enterWindow(counter, windows, nowMs);
   const leftUs = endMs * 1000 - nowUs;
-  const limit = step.limit + (step.extra?.windowMs === counter.windowMs ? step.extra.units : 0);
-  counter.limit = limit;
+  const limit = step.limit + extraUnits(counter, step, nowMs);
+  // A posting comes without the limit.
+  if (posting === undefined) counter.limit = limit;
   const expiredUnits = expire(counter, nowUs);
   for (const { leaseId, unspentTokens } of settlements) settle(counter, leaseId, unspentTokens);
   const posted = posting && post(counter, posting, { beginMs, nowMs });
@@ -167,11 +168,24 @@ function outsideReply(nowMs: number): QuotaReply {
 }
 
 /** Starts a new window if one has begun. Returns the end of the counter's window, which may lie ahead after a step of the clock. */
-function enterWindow(counter: QuotaCounter, { startMs, endMs, nextEndMs }: Windows, nowMs: number): number {
-  const [beginMs, overMs] = nowMs < endMs ? [startMs, endMs] : [endMs, nextEndMs];
+function enterWindow(counter: QuotaCounter, windows: Windows, nowMs: number): number {
+  const [beginMs, overMs] = presentWindow(windows, nowMs);
   if (counter.windowMs < beginMs) startWindow(counter, beginMs);
   if (counter.windowMs < overMs) return overMs;
-  return counter.windowMs === endMs ? nextEndMs : counter.windowMs + HOUR_MS;
+  return counter.windowMs === windows.endMs ? windows.nextEndMs : counter.windowMs + HOUR_MS;
+}
+
+/**
+ * A policy can give a quota a longer window, within which that of the counter has begun. The extra units of the longer one apply: an
+ * instance reports them to clients.
+ */
+function extraUnits({ windowMs }: QuotaCounter, { windows, extra }: QuotaStep, nowMs: number): number {
+  const [beginMs, overMs] = presentWindow(windows, nowMs);
+  return extra?.windowMs === (windowMs < overMs ? beginMs : windowMs) ? extra.units : 0;
+}
+
+function presentWindow({ startMs, endMs, nextEndMs }: Windows, nowMs: number): readonly [number, number] {
+  return nowMs < endMs ? [startMs, endMs] : [endMs, nextEndMs];
 }
 
 function expire(counter: QuotaCounter, nowUs: number): number {

@@ -1,7 +1,7 @@
 -- One step on each of some counters of quotas: the arithmetic of core/quotas/quota-counter.ts, by Redis's clock. A caller sends
 -- at most fifty counters, because Redis serves no other instance meanwhile. A key may occur twice.
 -- KEYS     for each step a counter, and with a charge a hash of the ids of charges that it has counted. A counter is a hash of `window` (its start in milliseconds), `used` (whole units, see core/quotas/quota-counter.ts), `reported` (the threshold that was
---          reported), `limit` (that of the last step, for operators), for each outstanding lease `l:<lease id>` = "<units> <deadline in microseconds>", and for each instance
+--          reported), `limit` (that of the last step but a posting, for operators), for each outstanding lease `l:<lease id>` = "<units> <deadline in microseconds>", and for each instance
 --          that has posted `p:<instance>` = number of its last posting
 -- ARGV     lease life and shortest lease in microseconds, then for each counter:
 --          limit, extra units and the start of the window that has them, start, end and next end of the windows in milliseconds, lease id ("" requests nothing), cost, waiting, ahead, held,
@@ -102,12 +102,15 @@ local function step(key, mark, at)
     for id in pairs(posted) do redis.call('HDEL', key, 'p:' .. id) end
     leases, posted = {}, {}
   end
+  -- A policy can give a quota a longer window, within which that of the counter has begun.
+  local extra_of = window
+  if window < over_ms then extra_of = begin_ms end
+  if extra_of == extra_window then limit = limit + extra end
   -- After a step of the clock the counter's window may lie ahead. It is never left for an earlier one.
   if window >= over_ms then
     if window == end_ms then over_ms = next_end_ms else over_ms = window + HOUR_MS end
   end
   local left = over_ms * 1000 - now
-  if window == extra_window then limit = limit + extra end
 
   local out, expired = 0, 0
   for id, lease in pairs(leases) do
@@ -193,7 +196,10 @@ local function step(key, mark, at)
   elseif limit > 0 and (used + out) * 10 >= limit * 8 then reached = 80 end
   if reached > reported then reported, crossed = reached, reached end
 
-  redis.call('HSET', key, 'window', whole(window), 'used', whole(used), 'reported', whole(reported), 'limit', whole(limit))
+  local state = { 'window', whole(window), 'used', whole(used), 'reported', whole(reported) }
+  -- A posting comes without the limit.
+  if instance == '' then state[7], state[8] = 'limit', whole(limit) end
+  redis.call('HSET', key, unpack(state))
   redis.call('PEXPIRE', key, whole(math.ceil(left / 1000) + DAY_MS))
   return last + 1, charges,
     { 1, now_ms, window, left, granted, lived, ending, math.max(0, used), free, math.max(0, out + math.min(0, used)), expired, crossed, outcome, charged }

@@ -1,4 +1,4 @@
-import { randomBytes } from "node:crypto";
+import { hash, randomBytes } from "node:crypto";
 import { createAuthorize } from "../../core/decision/authorize.ts";
 import type { CredentialSource } from "../../core/decision/credential.ts";
 import type { DescribedRequest } from "../../core/decision/described-request.ts";
@@ -164,7 +164,8 @@ function recordOf(name: string, key: CaseKey, policy: Policy): KeyRecord {
   const { role, scopes, owner, plan, addresses, certificate, state } = key;
   const expired = state === "expired";
   const issuedAt = NOW_SECONDS - 3600;
-  const id = Buffer.from(name).toString("hex").padEnd(22, "0").slice(0, 22);
+  // Of the whole name: keys whose names begin alike are different keys, of different families.
+  const id = hash("sha256", name, "hex").slice(0, 22);
   return {
     keyId: `${role}_${issuedAt}_${id}`,
     family: `fam_${id}`,

@@ -28,7 +28,9 @@ export function SetOverrideDialog({
   onDone,
 }: ChangeProps & { readonly former: AppliedOverride | undefined }) {
   const client = useClient();
-  const [draft, setDraft] = useState<Draft>(former === undefined ? NEW_DRAFT : draftOf(former));
+  const [draft, setDraft] = useState<Draft>(() =>
+    former === undefined ? NEW_DRAFT : draftOf(former, Date.now()),
+  );
   const [reviewed, setReviewed] = useState<LimitOverride | undefined>(undefined);
   const names = useCall(
     useCallback(

@@ -26,19 +26,26 @@ export const NEW_DRAFT: Draft = {
   expiresAt: "",
 };
 
-export function draftOf(override: AppliedOverride): Draft {
+/** Extra units whose window is over are left out: a change would grant them again. */
+export function draftOf(override: AppliedOverride, nowMs: number): Draft {
   const { plan, quotas, note, expires_at: expiresAt } = override;
   return {
     ...subjectOf(override),
     plan: plan ?? "",
-    quotas: (quotas ?? []).map(({ name, limit, extra }) => ({
-      name,
-      limit: String(limit),
-      extra: extra === 0 ? "" : String(extra),
+    quotas: (quotas ?? []).map((quota) => ({
+      name: quota.name,
+      limit: String(quota.limit),
+      extra: hasExtra(quota, nowMs) ? String(quota.extra) : "",
     })),
     note: note ?? "",
     expiresAt: expiresAt === null ? "" : localTime(expiresAt),
   };
+}
+
+type AppliedQuota = NonNullable<AppliedOverride["quotas"]>[number];
+
+function hasExtra({ extra, extra_until: until }: AppliedQuota, nowMs: number): boolean {
+  return extra > 0 && (until === null || Date.parse(until) > nowMs);
 }
 
 /** The override, or a sentence that says how to correct the draft. The API checks the rest. */
@@ -67,9 +74,9 @@ function isUnits(text: string): boolean {
   return /^\d{1,13}$/.test(text);
 }
 
-/** For an input of the type `datetime-local`, in the zone of the browser. */
+/** For an input of the type `datetime-local`, in the zone of the browser. With seconds, so that a change does not move the end. */
 function localTime(at: string): string {
   const date = new Date(at);
   const local = new Date(date.getTime() - date.getTimezoneOffset() * 60_000);
-  return local.toISOString().slice(0, 16);
+  return local.toISOString().slice(0, 19).replace(/:00$/, "");
 }

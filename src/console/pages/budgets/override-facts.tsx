@@ -12,14 +12,24 @@ import type { Subject } from "./subject.ts";
 import { affectedKeys } from "./subject.ts";
 
 type Quotas = AppliedOverride["quotas"] | LimitOverride["quotas"];
+type ListedQuota = NonNullable<Quotas>[number];
+
+function isOver(quota: ListedQuota): boolean {
+  return "extra_until" in quota && quota.extra_until !== null && Date.parse(quota.extra_until) <= Date.now();
+}
 
 export function QuotaList({ quotas }: { readonly quotas: Quotas }) {
   return (
     <ul class="plain-list">
-      {(quotas ?? []).map(({ name, limit, extra = 0 }) => (
-        <li key={name}>
-          {name}: <span class="number">{formatCount(limit)}</span>
-          {extra > 0 && <span class="number"> + {formatCount(extra)} once</span>}
+      {(quotas ?? []).map((quota) => (
+        <li key={quota.name}>
+          {quota.name}: <span class="number">{formatCount(quota.limit)}</span>
+          {(quota.extra ?? 0) > 0 && (
+            <span class="number">
+              {" "}
+              + {formatCount(quota.extra ?? 0)} once{isOver(quota) && ", in a window that is over"}
+            </span>
+          )}
         </li>
       ))}
     </ul>

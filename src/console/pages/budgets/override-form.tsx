@@ -58,6 +58,7 @@ export function OverrideForm(props: OverrideFormProps) {
           <input
             {...ids}
             type="datetime-local"
+            step="1"
             value={draft.expiresAt}
             onInput={({ currentTarget }) => set({ expiresAt: currentTarget.value })}
           />

@@ -1,3 +1,4 @@
+import { memoize } from "../core/cache/memoize.ts";
 import type { Allow, RateStatus } from "../core/decision/decision.ts";
 import { ownerOf } from "../core/decision/principal.ts";
 import { credentialHeaders, credentialRemoval, underscoreVariant } from "./credential-removal.ts";
@@ -111,18 +112,21 @@ export function spoofedHeaders({ forwardPrefix, request }: ResponseContext): rea
     if (!normalised.startsWith(forwardPrefix)) continue;
     spoofed ??= [];
     // Envoy removes headers after it has set others, so a name that we set must not be in this list.
-    if (!isOurs(name, forwardPrefix)) spoofed.push(name);
+    if (!ourNames(forwardPrefix).has(name)) spoofed.push(name);
   }
   return spoofed ?? NO_NAMES;
 }
 
 const NO_NAMES: readonly string[] = [];
 
-function isOurs(name: string, prefix: string): boolean {
-  return IDENTITY_HEADERS.some(
-    (identity) => name === prefix + identity || name === underscoreVariant(prefix + identity),
-  );
-}
+/** A request can have thousands of such headers, so the names are built once. */
+const ourNames = memoize(
+  16,
+  (prefix) =>
+    new Set(
+      IDENTITY_HEADERS.flatMap((identity) => [prefix + identity, underscoreVariant(prefix + identity)]),
+    ),
+);
 
 /** Percent-encodes `%` and everything that is not printable ASCII, as UTF-8. */
 export function headerSafe(text: string): string {

@@ -7,7 +7,7 @@ import type { AuditEvent } from "../core/audit/audit-event.ts";
 import { createAuditStore } from "../sqlite/audit-store.ts";
 import { openDatabase } from "../sqlite/database.ts";
 import { createKeyStore } from "../sqlite/key-store.ts";
-import { createEventWriter } from "./audit.ts";
+import { createDenialRecorder, createEventWriter } from "./audit.ts";
 
 test("an event is in the log once, even if the store cannot mark it as done", async () => {
   const folder = mkdtempSync(join(tmpdir(), "latchkey-events-"));
@@ -48,4 +48,19 @@ test("an event is in the log once, even if the store cannot mark it as done", as
   expect(written.map((line) => JSON.parse(line).event_id)).toEqual(["one", "two"]);
   database.close();
   rmSync(folder, { recursive: true });
+});
+
+test("denials of many addresses of one IPv6 network share one limit of lines", () => {
+  const outcomes = { written: 0, throttled: 0 };
+  const record = createDenialRecorder({
+    request: () => outcomes.written++,
+    throttle: () => outcomes.throttled++,
+  });
+  for (let at = 0; at < 3000; at++) record("request", `2001:db8::${at.toString(16)}`, () => ({}));
+  expect(outcomes.written + outcomes.throttled).toBe(3000);
+  // A thousand lines at once, and ten for each second that the test takes.
+  expect(outcomes.written).toBeLessThan(1500);
+  const { written } = outcomes;
+  record("request", "192.0.2.1", () => ({}));
+  expect(outcomes.written).toBe(written + 1);
 });

@@ -8,6 +8,7 @@ import { thresholdFields } from "../audit/threshold.ts";
 import type { Verification } from "../audit/verification.ts";
 import type { AuditStore, CheckFacts, CompletedCall } from "../core/audit/ports.ts";
 import type { SettledCharge } from "../core/charges/charge-receiver.ts";
+import { addressGroup } from "../core/decision/client-address.ts";
 import type { Decision } from "../core/decision/decision.ts";
 import type { Policy, RateLimit } from "../core/policy/policy.ts";
 import { createBucketStore } from "../memory/bucket-store.ts";
@@ -126,11 +127,12 @@ function recordOf(lines: AuditLog, clientAddress: ClientAddress): Omit<Audit, "v
   };
 }
 
-/** Repeated denials must not fill a volume: lines beyond an address's limit are only counted. */
-function createDenialRecorder(lines: AuditLog) {
+/** Repeated denials must not fill a volume: lines beyond an address's limit are only counted. An IPv6 /64 counts as one address. */
+export function createDenialRecorder(lines: Pick<AuditLog, "request" | "throttle">) {
   const budgets = createBucketStore({ maxBuckets: MAX_ADDRESSES });
   return (kind: "request" | "access" | "charge", address: string, fields: () => AuditFields): void => {
-    const taken = budgets.take([{ bucketId: address, limit: DENIAL_LINES }], 1, performance.now());
+    const demand = { bucketId: addressGroup(address), limit: DENIAL_LINES };
+    const taken = budgets.take([demand], 1, performance.now());
     if (taken instanceof Promise || taken.ok) lines.request(kind, fields);
     else lines.throttle();
   };

@@ -103,6 +103,13 @@ describe("an ambiguous path is rejected, not repaired", () => {
     expect(strip("/a/..;x/b")).toEqual({ ok: false, fault: "dot_segment" });
     expect(strip("/a/;x/b")).toEqual({ ok: false, fault: "empty_segment" });
   });
+
+  test("with strip, an escaped semicolon is rejected before the params, because it is a part of the name for some upstreams", () => {
+    const strip = (target: string) => normalisePath(target, "strip");
+    for (const target of ["/a%3Bsecret", "/a%3bsecret/b", "/a%3Bb;c", "/%3B", "/a;x/b%3Bc"])
+      expect(strip(target)).toEqual({ ok: false, fault: "path_params" });
+    expect(strip("/a;x=%3B/b")).toMatchObject({ ok: true, value: { path: "/a/b" } });
+  });
 });
 
 describe("for every path", () => {
@@ -114,6 +121,7 @@ describe("for every path", () => {
     "/",
     "//",
     ";",
+    "%3b",
     "%",
     "%2e",
     "%2E",

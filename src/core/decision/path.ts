@@ -22,7 +22,10 @@ export type PathResult =
   | { readonly ok: true; readonly value: NormalPath }
   | { readonly ok: false; readonly fault: PathFault };
 
-/** How to handle `;params` in a segment (RFC 3986 §3.3). `strip` ignores them for matching. They stay in the request. */
+/**
+ * How to handle `;params` in a segment (RFC 3986 §3.3). `strip` ignores them for matching. They stay in the request. An escaped
+ * semicolon in the name before them is always rejected: one upstream reads it as a part of the name, another one as the end.
+ */
 export type PathParams = "reject" | "strip";
 
 // RFC 3986 pchar without percent-encoding and without ";": these stand for themselves, escaped or not.
@@ -30,6 +33,7 @@ const PLAIN_SEGMENT = /^[A-Za-z0-9\-._~!$&'()*+,=:@]+$/;
 const INVALID_ESCAPE = /%(?![0-9A-Fa-f]{2})/;
 const ESCAPED_SEPARATOR = /%(?:2f|5c|00)/i;
 const ESCAPE = /%[0-9A-Fa-f]{2}/;
+const ESCAPED_SEMICOLON = /^[^;]*%3b/i;
 
 /**
  * Normalises a request target in origin form, as Envoy sends it. An ambiguous path is rejected, never repaired, because the
@@ -68,7 +72,8 @@ function normaliseSegment(part: string, pathParams: PathParams): SegmentResult {
   const semicolon = decoded.indexOf(";");
   const kept = semicolon === -1 ? decoded : decoded.slice(0, semicolon);
   if (kept === "." || kept === "..") return { ok: false, fault: "dot_segment" };
-  if (semicolon !== -1 && pathParams === "reject") return { ok: false, fault: "path_params" };
+  if (semicolon !== -1 && (pathParams === "reject" || ESCAPED_SEMICOLON.test(part)))
+    return { ok: false, fault: "path_params" };
   if (kept === "") return { ok: false, fault: "empty_segment" };
   return { ok: true, value: PLAIN_SEGMENT.test(kept) ? kept : encodeOnce(kept) };
 }

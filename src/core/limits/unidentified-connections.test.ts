@@ -36,6 +36,14 @@ test("an address with many connections loses its own, and no other address loses
   expect(closed).not.toContain("caller");
 });
 
+test("a client that uses many addresses of its IPv6 network loses its own connections", () => {
+  const { add, closed } = bounded(4);
+  for (const name of ["caller", "its second"]) add(name, "192.0.2.1");
+  for (let count = 0; count < 100; count++) add(`flood ${count}`, `2001:db8::${count.toString(16)}`);
+  expect(closed).toHaveLength(98);
+  expect(closed.filter((name) => !name.startsWith("flood"))).toEqual([]);
+});
+
 test("the address with the most connections loses one, although another one came last", () => {
   const { add, closed } = bounded(3);
   for (const name of ["a", "b", "c"]) add(name, "192.0.2.1");

@@ -1,8 +1,10 @@
+import { addressGroup } from "../decision/client-address.ts";
+
 /** Connections that have not sent a valid request or a client certificate yet. Their number has a maximum of its own. */
 export interface UnidentifiedConnections<Connection> {
   /**
    * Above the maximum, the oldest connection of the address with the most connections is closed. So one address cannot fill a
-   * listener, or block clients of other addresses.
+   * listener, or block clients of other addresses. The addresses of one IPv6 /64 count as one.
    * @param name identifies the connection
    * @param from its address; empty if it has none
    */
@@ -28,8 +30,9 @@ export function createUnidentifiedConnections<Connection>(
   return {
     add(name, connection, from) {
       remove(name);
-      const group = groups.get(from) ?? { from, connections: new Map() };
-      groups.set(from, group);
+      const address = addressGroup(from);
+      const group = groups.get(address) ?? { from: address, connections: new Map() };
+      groups.set(address, group);
       groupOf.set(name, group);
       group.connections.set(name, connection);
       if (groupOf.size <= max) return;

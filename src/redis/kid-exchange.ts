@@ -3,7 +3,7 @@ import { pairs, texts } from "./replies.ts";
 
 /** An instance without a heartbeat for this time has stopped. */
 const STOPPED_AFTER_MS = 20_000;
-/** After so long without a heartbeat of its own, an instance assumes that the others could send none either. */
+/** After this time without a heartbeat of its own, an instance assumes that the others could send none either. */
 const AWAY_AFTER_MS = 10_000;
 
 /**

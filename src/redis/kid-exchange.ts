@@ -3,6 +3,8 @@ import { pairs, texts } from "./replies.ts";
 
 /** An instance without a heartbeat for this time has stopped. */
 const STOPPED_AFTER_MS = 20_000;
+/** After this time without a heartbeat of its own, an instance assumes that the others could send none either. */
+const AWAY_AFTER_MS = 10_000;
 
 /**
  * The settings that all instances of a fleet share, as each instance publishes them: the name of a setting, and keyed digests
@@ -64,11 +66,13 @@ export interface KidExchangeOptions {
   /** Values contain no white space. */
   readonly facts?: () => InstanceFacts;
   readonly nowMs?: () => number;
+  readonly monotonicMs?: () => number;
 }
 
 /** Detects instances of a fleet with different settings. It uses only Redis's clock, which all instances share. */
 export function createKidExchange(client: RedisClient, options: KidExchangeOptions): KidExchange {
   const { instanceId, settings = new Map(), nowMs: localNowMs = Date.now } = options;
+  const stoppedOf = createStopped(options.monotonicMs ?? (() => performance.now()));
   let startedMs: number | undefined;
   let olderCount = 0;
   let differing: readonly string[] = [];
@@ -91,7 +95,7 @@ export function createKidExchange(client: RedisClient, options: KidExchangeOptio
       const text = formatHeartbeat(started, nowMs, own, options.facts?.());
       await client.command("HSET", client.keys.kids, instanceId, text);
       const others = await readOthers(client, instanceId);
-      const stopped = others.filter(({ lastMs }) => lastMs < nowMs - STOPPED_AFTER_MS);
+      const stopped = stoppedOf(others, nowMs);
       for (const { id } of stopped) await client.command("HDEL", client.keys.kids, id);
       const living = others.filter((other) => !stopped.includes(other));
       instances = [parseHeartbeat(instanceId, text), ...living].filter(hasTimes).map(describe);
@@ -108,6 +112,31 @@ export function createKidExchange(client: RedisClient, options: KidExchangeOptio
     async leave() {
       await client.command("HDEL", client.keys.kids, instanceId);
     },
+  };
+}
+
+/**
+ * Returns a function that chooses the instances that have stopped. After an outage or a step of Redis's clock, all heartbeats look old.
+ * So an instance that was seen running has stopped only if it sends none for as long while this one sends some.
+ */
+function createStopped(monotonicMs: () => number) {
+  let seen = new Map<string, { readonly lastMs: number; readonly sinceMs: number }>();
+  let contactMs = Number.NEGATIVE_INFINITY;
+  return (others: readonly Heartbeat[], storeMs: number): readonly Heartbeat[] => {
+    const nowMs = monotonicMs();
+    const wasAway = nowMs - contactMs > AWAY_AFTER_MS;
+    contactMs = nowMs;
+    const running = others.flatMap((other) => {
+      const { id, lastMs } = other;
+      const last = seen.get(id);
+      const isSame = !wasAway && last?.lastMs === lastMs;
+      const sinceMs = isSame ? last.sinceMs : nowMs;
+      const isOld = lastMs < storeMs - STOPPED_AFTER_MS;
+      const isStopped = isOld && (last === undefined || nowMs - sinceMs >= STOPPED_AFTER_MS);
+      return isStopped ? [] : [[id, { lastMs, sinceMs }] as const];
+    });
+    seen = new Map(running);
+    return others.filter(({ id }) => !seen.has(id));
   };
 }
 

@@ -4,6 +4,10 @@ import { scriptText } from "./script-text.ts";
 
 const HEARTBEAT_SCRIPT = scriptText("heartbeat");
 
+/** What heartbeat.lua returns instead of the age of the oldest heartbeat. */
+const ALONE = -1;
+const UNKNOWN = -2;
+
 export interface MembershipOptions {
   /** Unique across instances and restarts. */
   readonly instanceId: string;
@@ -26,21 +30,32 @@ export function createMembership(client: RedisClient, options: MembershipOptions
   const run = client.script(HEARTBEAT_SCRIPT, "heartbeat");
   let membership: Membership | undefined;
   let joinedMs = 0;
+  /** Until then another instance may use a share although the store has forgotten it. */
+  let doubtedUntilMs = Number.NEGATIVE_INFINITY;
   return {
     current: () => membership,
     async heartbeat() {
       const sentMs = options.monotonicMs();
-      const reply = await run(
-        [client.keys.members, client.keys.epoch],
-        [options.instanceId, options.localMaxMs(), options.newRandom()],
-      );
-      const [joined = 1, members = 1, oldestMs = -1, epochAgeMs = 0] = numbers(reply);
+      const localMaxMs = options.localMaxMs();
+      const names = [client.keys.members, client.keys.epoch];
+      const reply = numbers(await run(names, [options.instanceId, localMaxMs, options.newRandom()]));
+      const [joined = 1, members = 1, oldestMs = -1, epochAgeMs = 0] = reply;
       // The script ran at some time between sending and now, so each comparison uses the less favourable of the two.
-      if (joined === 1) joinedMs = options.monotonicMs();
-      const countedByAll = oldestMs === -1 || sentMs - oldestMs >= joinedMs;
-      membership = { members, contactMs: sentMs, counted: countedByAll && epochAgeMs > options.localMaxMs() };
+      if (joined === 1) {
+        joinedMs = options.monotonicMs();
+        // A clock that stepped ahead, or an eviction, removes all members.
+        if (membership !== undefined && sentMs - membership.contactMs <= localMaxMs)
+          doubtedUntilMs = joinedMs + localMaxMs;
+      }
+      // A member whose last heartbeat is older than `localMaxMs` uses its share no longer.
+      const countedMs = oldestMs === UNKNOWN ? localMaxMs : oldestMs;
+      const countedByAll = oldestMs === ALONE || sentMs - countedMs >= joinedMs;
+      const isTrusted = epochAgeMs > localMaxMs && sentMs >= doubtedUntilMs;
+      membership = { members, contactMs: sentMs, counted: countedByAll && isTrusted };
     },
     async leave() {
+      // From now on others do not count this instance, also if the reply is lost.
+      membership = undefined;
       await client.command("ZREM", client.keys.members, options.instanceId);
     },
   };

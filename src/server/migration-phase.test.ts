@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { admin, NOW, scriptedRegistry } from "../../test/support/scripted-registry.ts";
 import type { CommitOutcome, KeyChange } from "../core/keys/key-change.ts";
+import { RegistryFrozen } from "../core/keys/registry-frozen.ts";
 import type { MigrationState, Phase } from "../core/legacy/migration.ts";
 import { setPhase } from "../core/legacy/migration-switch.ts";
 import type { Policy } from "../core/policy/policy.ts";
@@ -44,6 +45,29 @@ function instanceOn(store: ReturnType<typeof storeWith>, known?: MigrationState)
     choose: (phase: Phase) => setPhase({ ...registry, store: { ...registry.store, ...store } }, phase, admin),
   };
 }
+
+test("a freeze that stops a step is not asked again and again", async () => {
+  const stored: MigrationState = { phase: "active", chosen: true, version: 5 };
+  let asked = 0;
+  const { migration } = scriptedRegistry().registry;
+  // The store has lost the return to the policy's phase.
+  migration.applyState({ phase: "gradual", chosen: false, version: 6 });
+  const { applyPolicy } = createMigrationPhase({
+    migration,
+    keys: {
+      migration: async () => stored,
+      async commit(): Promise<CommitOutcome> {
+        if (++asked > 9) throw new Error("asked again and again");
+        return { kind: "frozen", until: NOW + 600 };
+      },
+    },
+    clock: { storeNowMs: () => NOW * 1000, applyStoreTime: () => undefined },
+    log: expect.unreachable as never,
+  });
+  await expect(applyPolicy({ migration: { phase: "silent" } } as Policy)).rejects.toThrow(RegistryFrozen);
+  expect(asked).toBe(1);
+  expect(migration.state().phase).toBe("gradual");
+});
 
 describe("an operator's step that the store has lost", () => {
   test.each([

@@ -1,6 +1,7 @@
 import type { AuditEvent } from "../core/audit/audit-event.ts";
 import type { Clock } from "../core/clock.ts";
 import type { KeyStore } from "../core/keys/ports.ts";
+import { RegistryFrozen } from "../core/keys/registry-frozen.ts";
 import type { Migration, MigrationState, MigrationStep } from "../core/legacy/migration.ts";
 import { enterPhase } from "../core/legacy/migration.ts";
 import type { Policy } from "../core/policy/policy.ts";
@@ -22,7 +23,7 @@ export interface MigrationPhase {
   onStored(state: MigrationState | undefined): Promise<void>;
   /** Applies the stored phase, and stores the policy's phase unless an operator has chosen one. Call for each new policy. */
   applyPolicy(policy: Policy): Promise<void>;
-  /** Does the same without a result. If the store does not respond, the stored phase stays in force and a warning is logged. */
+  /** Does the same without a result. If the store does not take the phase, the known one stays in force and a warning is logged. */
   followPolicy(policy: Policy): void;
 }
 
@@ -66,12 +67,16 @@ export function createMigrationPhase({ migration, keys, clock, log }: MigrationP
   };
 }
 
-/** Stores a step. Resolves to false if the store has another phase or time than the step is based on. */
+/**
+ * Stores a step. Resolves to false if the store has another phase or time than the step is based on. Throws {@link RegistryFrozen} if
+ * a freeze stops the step: it may last for minutes.
+ */
 function createStep({ keys, clock }: Pick<MigrationPhaseDeps, "keys" | "clock">) {
   return async (migration: MigrationStep, audit: readonly AuditEvent[]): Promise<boolean> => {
     const nowSeconds = Math.floor(clock.storeNowMs() / 1000);
     const outcome = await keys.commit({ nowSeconds, put: [], migration, audit });
     if (outcome.kind === "clock") clock.applyStoreTime(outcome.nowMs);
+    if (outcome.kind === "frozen") throw new RegistryFrozen(Math.max(1, outcome.until - nowSeconds));
     return outcome.kind === "committed";
   };
 }

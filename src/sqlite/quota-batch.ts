@@ -1,11 +1,15 @@
 import type { QuotaReply, QuotaStep } from "../core/quotas/quota-step.ts";
 import type { QuotaStore } from "../core/quotas/quota-store.ts";
+import { StoreUnavailable } from "../core/store-unavailable.ts";
+import { setTimeoutAfterReads } from "../core/timeout.ts";
 import type { CounterStep } from "./quota-store.ts";
 
 type TakeSteps = (steps: readonly CounterStep[]) => Promise<readonly QuotaReply[]>;
 
 /** Other calls to the store wait behind one transaction. */
 const MAX_STEPS = 500;
+/** After a longer transaction the counters count as unavailable. A disk that hangs must not collect Checks without bound. */
+const WAIT_MS = 1000;
 
 interface WaitingStep extends CounterStep {
   readonly resolve: (reply: QuotaReply) => void;
@@ -14,23 +18,38 @@ interface WaitingStep extends CounterStep {
 
 /**
  * The counters as rows of SQLite. The steps that arrive during a transaction share the next one, because each transaction waits for
- * the disk.
+ * the disk. While a transaction takes too long, all steps reject. It may still be committed.
  */
 export function createQuotaStore(takeSteps: TakeSteps): QuotaStore {
   let waiting: WaitingStep[] = [];
   let isRunning = false;
+  let isLate = false;
+  const takeInTime = async (steps: readonly WaitingStep[]): Promise<void> => {
+    let isTaken = false;
+    const timer = setTimeoutAfterReads(() => {
+      if (isTaken) return;
+      isLate = true;
+      rejectAll([...steps, ...waiting], unavailable());
+      waiting = [];
+    }, WAIT_MS);
+    await takeAll(takeSteps, steps);
+    isTaken = true;
+    isLate = false;
+    clearTimeout(timer);
+  };
   const run = async (): Promise<void> => {
     // The steps of Checks that arrived together.
     await Promise.resolve();
     while (waiting.length > 0) {
       const steps = waiting.slice(0, MAX_STEPS);
       waiting = waiting.slice(MAX_STEPS);
-      await takeAll(takeSteps, steps);
+      await takeInTime(steps);
     }
     isRunning = false;
   };
   return {
     step(counterId: string, step: QuotaStep) {
+      if (isLate) return Promise.reject(unavailable());
       const { promise, resolve, reject } = Promise.withResolvers<QuotaReply>();
       waiting.push({ counterId, step, resolve, reject });
       if (!isRunning) {
@@ -42,6 +61,14 @@ export function createQuotaStore(takeSteps: TakeSteps): QuotaStore {
   };
 }
 
+function unavailable(): StoreUnavailable {
+  return new StoreUnavailable("the embedded store did not respond in time", { cause: undefined });
+}
+
+function rejectAll(steps: readonly WaitingStep[], error: unknown): void {
+  for (const { reject } of steps) reject(error);
+}
+
 async function takeAll(takeSteps: TakeSteps, steps: readonly WaitingStep[]): Promise<void> {
   try {
     const replies = await takeSteps(steps.map(({ counterId, step }) => ({ counterId, step })));
@@ -51,6 +78,6 @@ async function takeAll(takeSteps: TakeSteps, steps: readonly WaitingStep[]): Pro
       else resolve(reply);
     }
   } catch (error) {
-    for (const { reject } of steps) reject(error);
+    rejectAll(steps, error);
   }
 }

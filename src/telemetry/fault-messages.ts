@@ -93,7 +93,7 @@ export const FAULTS = {
     action: "the listed problems; `latchkey secrets list` reports the same before a change",
   },
   phaseNotApplied: {
-    event: "the policy's migration phase was not applied, because the store does not respond",
+    event: "the policy's migration phase was not applied, because the store does not respond or is frozen",
     effect: "the stored phase stays in force",
     action: "the store; then reload the policy (SIGHUP)",
   },

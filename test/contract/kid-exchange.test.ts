@@ -67,6 +67,25 @@ test("an instance is no longer foreign once the others have left or have crashed
   expect(await redis.cli("HEXISTS", "latchkey:kids", "ended")).toBe("0");
 });
 
+test("an instance stays foreign while the others look stopped after an outage or a step of the clock, until they have stopped", async () => {
+  await join("a");
+  let advancedMs = 0;
+  const monotonicMs = () => performance.now() + advancedMs;
+  const options = { instanceId: `i${started++}`, kids: () => ["b"], monotonicMs };
+  const foreign = createKidExchange(client, options);
+  await foreign.heartbeat();
+  const [older = ""] = (await redis.cli("HKEYS", "latchkey:kids")).split("\n");
+  await redis.cli("HSET", "latchkey:kids", older, "1 1 a");
+  for (const passedMs of [0, 60_000, 5000, 5000, 5000]) {
+    advancedMs += passedMs;
+    await foreign.heartbeat();
+    expect(foreign.foreignInstances()).toBe(1);
+  }
+  advancedMs += 5000;
+  await foreign.heartbeat();
+  expect(foreign.foreignInstances()).toBeUndefined();
+});
+
 test("of two instances that start at the same moment exactly one is foreign", async () => {
   const [one, two] = await Promise.all([join("a"), join("b")]);
   await Promise.all([one.heartbeat(), two.heartbeat()]);

@@ -2,7 +2,8 @@
 -- KEYS[1]  members: a sorted set, instance id → time of its last heartbeat (ms)
 -- KEYS[2]  epoch: "<random> <start time, ms>"
 -- ARGV     instance id, ms after which a member without a heartbeat is removed, a random text for a new epoch
--- Returns  1 if the instance joins or rejoins, members, ms since the oldest heartbeat of another member (-1 without one), age of the epoch in ms
+-- Returns  1 if the instance joins or rejoins, members, ms since the oldest heartbeat of another member (-1 without one, -2 if the clock has
+--          stepped back behind the heartbeat of one), age of the epoch in ms
 local time = redis.call('TIME')
 local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
 local function whole(number) return string.format('%.0f', number) end
@@ -30,4 +31,7 @@ for i = 1, #first, 2 do
     break
   end
 end
+-- Such a heartbeat may be older than it looks.
+local newest = redis.call('ZRANGE', KEYS[1], -1, -1, 'WITHSCORES')
+if tonumber(newest[2]) > now then oldest = -2 end
 return { joined, redis.call('ZCARD', KEYS[1]), oldest, now - started }

@@ -1,4 +1,5 @@
 import { setTimeout as pause } from "node:timers/promises";
+import { RegistryFrozen } from "../core/keys/registry-frozen.ts";
 import { StoreUnavailable } from "../core/store-unavailable.ts";
 import type { Log } from "../telemetry/log.ts";
 import { createOutageLog } from "../telemetry/outage-log.ts";
@@ -7,7 +8,7 @@ import { OUTAGES } from "../telemetry/outage-messages.ts";
 /** Pause between two attempts, so that the return of Redis is noticed well within a second. */
 const RETRY_MS = 250;
 
-/** Repeats a step of the start until the store responds. Rejects with an error that does not pass by itself, and when the start is stopped. */
+/** Repeats a step of the start until the store takes it. Rejects with an error that does not pass by itself, and when the start is stopped. */
 export type RetryUntilAvailable = <T>(step: () => Promise<T>) => Promise<T>;
 
 export interface StartWait {
@@ -18,7 +19,7 @@ export interface StartWait {
 
 export interface StartWaitOptions {
   readonly log: Log;
-  /** Called when a step fails because the store does not respond. Its rejection ends the start. */
+  /** Called when a step fails because the store does not respond or is frozen. Its rejection ends the start. */
   readonly onUnavailable: () => Promise<void>;
 }
 
@@ -51,5 +52,6 @@ export function createStartWait({ log, onUnavailable }: StartWaitOptions): Start
 }
 
 function passesByItself(error: unknown): boolean {
+  if (error instanceof RegistryFrozen) return true;
   return error instanceof StoreUnavailable && error.rejectedSetting === undefined;
 }

@@ -1,7 +1,7 @@
 import type { QuotaReply, QuotaStep } from "../core/quotas/quota-step.ts";
 import type { QuotaStore } from "../core/quotas/quota-store.ts";
 import { StoreUnavailable } from "../core/store-unavailable.ts";
-import { setTimeoutAfterReads } from "../core/timeout.ts";
+import { withTimeout } from "../core/timeout.ts";
 import type { CounterStep } from "./quota-store.ts";
 
 type TakeSteps = (steps: readonly CounterStep[]) => Promise<readonly QuotaReply[]>;
@@ -25,17 +25,17 @@ export function createQuotaStore(takeSteps: TakeSteps): QuotaStore {
   let isRunning = false;
   let isLate = false;
   const takeInTime = async (steps: readonly WaitingStep[]): Promise<void> => {
-    let isTaken = false;
-    const timer = setTimeoutAfterReads(() => {
-      if (isTaken) return;
-      isLate = true;
-      rejectAll([...steps, ...waiting], unavailable());
-      waiting = [];
-    }, WAIT_MS);
-    await takeAll(takeSteps, steps);
-    isTaken = true;
+    const taken = takeAll(takeSteps, steps);
+    isLate = await withTimeout(
+      taken.then(() => false),
+      WAIT_MS,
+      () => true,
+    );
+    if (!isLate) return;
+    rejectAll([...steps, ...waiting], unavailable());
+    waiting = [];
+    await taken;
     isLate = false;
-    clearTimeout(timer);
   };
   const run = async (): Promise<void> => {
     // The steps of Checks that arrived together.

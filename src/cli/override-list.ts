@@ -1,4 +1,5 @@
 import type { Command } from "commander";
+import { hasExtraUnits } from "../client/extra-units.ts";
 import type { AppliedOverride } from "../client/types.ts";
 import type { Io } from "./io.ts";
 import { formatTable } from "./table.ts";
@@ -51,9 +52,8 @@ function planOf({ plan, plan_known: isKnown }: AppliedOverride): string {
 
 /** As `latchkey limits set --quota` takes them, without extra units whose window is over: they would be granted again. */
 function quotasOf({ quotas }: AppliedOverride): string {
-  const list = (quotas ?? []).map(({ name, limit, extra, extra_until: until }) => {
-    const isOver = until !== null && Date.parse(until) <= Date.now();
-    return `${name}=${limit}${extra > 0 && !isOver ? `+${extra}` : ""}`;
-  });
+  const list = (quotas ?? []).map(
+    (quota) => `${quota.name}=${quota.limit}${hasExtraUnits(quota, Date.now()) ? `+${quota.extra}` : ""}`,
+  );
   return list.length === 0 ? "-" : list.join(" ");
 }

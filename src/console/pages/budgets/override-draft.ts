@@ -1,3 +1,4 @@
+import { hasExtraUnits } from "../../../client/extra-units.ts";
 import type { AppliedOverride, LimitOverride } from "../../../client/types.ts";
 import type { Subject } from "./subject.ts";
 import { subjectOf } from "./subject.ts";
@@ -35,17 +36,11 @@ export function draftOf(override: AppliedOverride, nowMs: number): Draft {
     quotas: (quotas ?? []).map((quota) => ({
       name: quota.name,
       limit: String(quota.limit),
-      extra: hasExtra(quota, nowMs) ? String(quota.extra) : "",
+      extra: hasExtraUnits(quota, nowMs) ? String(quota.extra) : "",
     })),
     note: note ?? "",
     expiresAt: expiresAt === null ? "" : localTime(expiresAt),
   };
-}
-
-type AppliedQuota = NonNullable<AppliedOverride["quotas"]>[number];
-
-function hasExtra({ extra, extra_until: until }: AppliedQuota, nowMs: number): boolean {
-  return extra > 0 && (until === null || Date.parse(until) > nowMs);
 }
 
 /** The override, or a sentence that says how to correct the draft. The API checks the rest. */

@@ -1,5 +1,6 @@
 import type { ComponentChildren } from "preact";
 import { useCallback } from "preact/hooks";
+import { hasExtraUnits } from "../../../client/extra-units.ts";
 import type { AppliedOverride, LimitOverride } from "../../../client/types.ts";
 import { useClient } from "../../data/context.ts";
 import { formatCount, formatPlural, formatTime } from "../../data/format.ts";
@@ -15,7 +16,7 @@ type Quotas = AppliedOverride["quotas"] | LimitOverride["quotas"];
 type ListedQuota = NonNullable<Quotas>[number];
 
 function isOver(quota: ListedQuota): boolean {
-  return "extra_until" in quota && quota.extra_until !== null && Date.parse(quota.extra_until) <= Date.now();
+  return "extra_until" in quota && !hasExtraUnits(quota, Date.now());
 }
 
 export function QuotaList({ quotas }: { readonly quotas: Quotas }) {

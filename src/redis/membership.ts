@@ -39,7 +39,7 @@ export function createMembership(client: RedisClient, options: MembershipOptions
       const localMaxMs = options.localMaxMs();
       const names = [client.keys.members, client.keys.epoch];
       const reply = numbers(await run(names, [options.instanceId, localMaxMs, options.newRandom()]));
-      const [joined = 1, members = 1, oldestMs = -1, epochAgeMs = 0] = reply;
+      const [joined = 1, members = 1, oldestMs = ALONE, epochAgeMs = 0] = reply;
       // The script ran at some time between sending and now, so each comparison uses the less favourable of the two.
       if (joined === 1) {
         joinedMs = options.monotonicMs();

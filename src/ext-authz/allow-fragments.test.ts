@@ -1,5 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import { bestOf } from "../../test/support/best-of.ts";
 import {
   ALLOWED,
   allowed,
@@ -111,17 +112,6 @@ test("thousands of a client's headers with our prefix are found in the time of o
   // Building our fourteen names for each of them takes eight passes.
   expect(bestOf(9, find)).toBeLessThan(3 * bestOf(9, onePass));
 });
-
-/** The best of several runs in milliseconds, to exclude the other load of the machine. */
-function bestOf(runs: number, work: () => void): number {
-  let best = Number.POSITIVE_INFINITY;
-  for (let run = 0; run < runs; run++) {
-    const start = performance.now();
-    work();
-    best = Math.min(best, performance.now() - start);
-  }
-  return best;
-}
 
 describe("a key outside of the credential headers does not reach upstream", () => {
   const credentialSources: readonly CredentialSource[] = ["authorization", "cookie:key", "query:api_key"];

@@ -1,4 +1,5 @@
 import { expect, test } from "vitest";
+import { parsedPolicy } from "../../test/support/parsed-policy.ts";
 import { parsePolicy } from "./file.ts";
 
 const ROLES = `
@@ -40,8 +41,7 @@ test("a quota whose unit no route charges is a warning", () => {
 });
 
 test("a route that takes more than a whole quota of a role is a warning, unless the quota is 0", () => {
-  const parsed = parsePolicy({
-    text: `
+  const { warnings } = parsedPolicy(`
 plans: { small: { quotas: [{ name: p, per: key, limit: 5, every: day }] } }
 units: { tokens: {} }
 roles:
@@ -57,10 +57,8 @@ routes:
   - { path: /a, scopes: [a], charge: [tokens], reserve: { unit: tokens, amount: 11 }, cost: 5 }
   - { path: /b, scopes: [b], charge: [tokens], reserve: { unit: tokens, amount: 11 }, cost: 6 }
   - { path: /c, public: true, cost: 6 }
-`,
-    fileName: "p",
-  });
-  expect(parsed.ok ? parsed.policy.warnings : parsed.problems).toEqual([
+`);
+  expect(warnings).toEqual([
     '/a has no effect for the role basic: it takes 11, above the quota "q" (10)',
     '/b has no effect for the role planned: it takes 6, above the quota "p" (5)',
   ]);

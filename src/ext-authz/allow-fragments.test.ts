@@ -1,6 +1,5 @@
 import fc from "fast-check";
-import { describe, expect, test } from "vitest";
-import { bestOf } from "../../test/support/best-of.ts";
+import { describe, expect, test, vi } from "vitest";
 import {
   ALLOWED,
   allowed,
@@ -103,14 +102,16 @@ describe("on every allow each identity header is set or removed, never both", ()
   });
 });
 
-test("thousands of a client's headers with our prefix are found in the time of one pass", () => {
+test("thousands of a client's headers with our prefix are found in one pass", () => {
   const names = Array.from({ length: 8000 }, (_, at) => `x_latchkey_${at.toString(36)}`);
   const context = contextWith({}, Object.fromEntries(names.map((name) => [name, ""])));
-  const onePass = () => names.map((name) => name.replaceAll("_", "-").startsWith("x-latchkey-"));
-  const find = () => spoofedHeaders(context);
-  expect(find()).toEqual(names);
-  // Building our fourteen names for each of them takes eight passes.
-  expect(bestOf(9, find)).toBeLessThan(3 * bestOf(9, onePass));
+  const converted = vi.spyOn(String.prototype, "replaceAll");
+  const found = spoofedHeaders(context);
+  const conversions = converted.mock.calls.length;
+  converted.mockRestore();
+  expect(found).toEqual(names);
+  // Each name once. To build our fourteen names for each of them would take 64,000.
+  expect(conversions).toBeLessThan(2 * names.length);
 });
 
 describe("a key outside of the credential headers does not reach upstream", () => {
